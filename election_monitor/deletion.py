@@ -1,0 +1,72 @@
+"""The one sanctioned delete: a simulated election with all its rows."""
+
+from collections.abc import Iterator
+
+import pgtrigger
+from django.db import transaction
+from django.db.models import Model, QuerySet
+
+from elections.locks import lock_constituencies
+from elections.models import Constituency, Election
+from metrics.models import HourlyStats
+from transactions.models import (
+    BatchKind,
+    ConflictingRow,
+    ContractTerms,
+    FeedHour,
+    ImportBatch,
+    RejectedRow,
+    RollbackEvent,
+    Transaction,
+    VanishedRow,
+)
+
+# The ledger refuses deletes; only this module lifts that, inside one transaction.
+GUARDS = [
+    "transactions.Transaction:refuse_delete",
+    "transactions.RollbackEvent:refuse_change",
+]
+
+
+class NotSimulated(ValueError):
+    """The election is real: nothing of it is ever deleted."""
+
+
+def delete_simulated_election(slug: str) -> dict[str, int]:
+    """Delete the election and return how many rows of each kind that were.
+
+    Raises:
+        Election.DoesNotExist: no election has this slug.
+        NotSimulated: it is a real one.
+    """
+    with transaction.atomic(), pgtrigger.ignore(*GUARDS):
+        election = Election.objects.select_for_update().get(slug=slug)
+        if not election.is_simulated:
+            raise NotSimulated(f"{slug} is a real election: nothing of it is deleted.")
+        ids = Constituency.objects.filter(election=election).values_list("id", flat=True)
+        lock_constituencies(ids)
+        return {
+            rows.model._meta.label_lower: rows._raw_delete(rows.db)
+            for rows in _rows(election, list(ids))
+        }
+
+
+def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:
+    """Yield what belongs to the election, what points at something before it."""
+    batches = ImportBatch.objects.filter(constituency_id__in=ids) | (
+        ImportBatch.objects.filter(
+            kind=BatchKind.SIMULATION, name__endswith=f" {election.slug}"
+        )
+    )
+    batch_ids = list(batches.values_list("id", flat=True))
+    yield HourlyStats.objects.filter(constituency_id__in=ids)
+    yield VanishedRow.objects.filter(constituency_id__in=ids)
+    yield ConflictingRow.objects.filter(constituency_id__in=ids)
+    yield RejectedRow.objects.filter(batch_id__in=batch_ids)
+    yield FeedHour.objects.filter(constituency_id__in=ids)
+    yield ContractTerms.objects.filter(constituency_id__in=ids)
+    yield RollbackEvent.objects.filter(constituency_id__in=ids)
+    yield Transaction.objects.filter(constituency_id__in=ids)
+    yield ImportBatch.objects.filter(id__in=batch_ids)
+    yield Constituency.objects.filter(id__in=ids)
+    yield Election.objects.filter(id=election.pk)

@@ -1,0 +1,50 @@
+"""Read environment variables strictly: what makes no sense stops the start.
+
+django-environ takes any word for false, and an address of any kind for a database.
+"""
+
+import os
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+ON, OFF = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return whether a switch is on; empty counts as not set.
+
+    Raises:
+        ImproperlyConfigured: the value is neither on nor off.
+    """
+    value = os.environ.get(name, "").lower()
+    if value not in ON | OFF | {""}:
+        raise ImproperlyConfigured(f"{name} is {value!r}: use 1 or 0.")
+    return value in ON if value else default
+
+
+def count(name: str, *, default: int) -> int:
+    """Return a whole number of at least 1; empty counts as not set.
+
+    Raises:
+        ImproperlyConfigured: the value is none.
+    """
+    value = os.environ.get(name) or str(default)
+    if not (value.isascii() and value.isdigit() and int(value)):
+        raise ImproperlyConfigured(f"{name} is {value!r}: use a whole number above 0.")
+    return int(value)
+
+
+def url(name: str, *, schemes: Collection[str]) -> str:
+    """Return the address of a service, or an empty text where there is none.
+
+    Raises:
+        ImproperlyConfigured: it begins with none of `schemes`. The message does not
+            repeat the address: it may hold a password.
+    """
+    value = os.environ.get(name, "")
+    if value and urlsplit(value).scheme not in schemes:
+        known = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ImproperlyConfigured(f"{name} has to begin with {known}")
+    return value

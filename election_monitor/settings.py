@@ -1,0 +1,223 @@
+"""Settings: one file, every value from the environment, with a default that works.
+
+Standard names are bare (`DATABASE_URL`), the project's own begin with
+`ELECTION_MONITOR_`. `docs/operations.md` lists them all.
+"""
+
+import os
+from pathlib import Path
+
+import django_stubs_ext
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from election_monitor import embedded
+from election_monitor.logs import logging_config
+from election_monitor.secret import secret_key
+
+# Lets classes such as ModelAdmin name their model in brackets at run time.
+django_stubs_ext.monkeypatch()
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+OWN_PREFIX = "ELECTION_MONITOR_"
+OWN_NAMES = {"CHUNK_ROWS", "CHUNK_FILES", "BRAND"}
+unknown = sorted(
+    name
+    for name in os.environ
+    if name.startswith(OWN_PREFIX) and name.removeprefix(OWN_PREFIX) not in OWN_NAMES
+)
+if unknown:
+    known = ", ".join(OWN_PREFIX + name for name in sorted(OWN_NAMES))
+    raise ImproperlyConfigured(
+        f"Unknown setting {', '.join(unknown)} in the environment. Known: {known}."
+    )
+
+DEBUG = env.bool("DEBUG", default=False)
+VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
+
+# Embedded services ---------------------------------------------------------------
+# Without a URL the project runs PostgreSQL and Redis of its own below VAR_DIR.
+EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
+EMBEDDED_REDIS = not env.str("REDIS_URL", default="")
+
+DATABASES = {
+    "default": env.db_url_config(
+        embedded.database_url(VAR_DIR) if EMBEDDED_POSTGRES else env.str("DATABASE_URL")
+    )
+    # A loader holds its connection for the whole import; the web process reuses its
+    # own for a minute, and drops it when the server went away in between.
+    | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+}
+REDIS_URL = embedded.redis_url(VAR_DIR) if EMBEDDED_REDIS else env.str("REDIS_URL")
+
+# Secrets and hosts ---------------------------------------------------------------
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY and (DEBUG or (EMBEDDED_POSTGRES and "DEBUG" not in os.environ)):
+    SECRET_KEY = secret_key(VAR_DIR)
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "Set SECRET_KEY to a long random value: with DEBUG=0 or a DATABASE_URL there "
+        "is no default for it."
+    )
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+API_PUBLIC_READ = env.bool("API_PUBLIC_READ", default=EMBEDDED_POSTGRES)
+
+INSTALLED_APPS = [
+    "elections",
+    "transactions",
+    "metrics",
+    "election_monitor",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "import_export",
+    "pgtrigger",
+    "django_structlog",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+ROOT_URLCONF = "election_monitor.urls"
+WSGI_APPLICATION = "election_monitor.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            "CLIENT_CLASS": "django_redis.client.DefaultClient",
+            # A Redis that hangs must not hold an answer: redis-py waits for seconds
+            # and retries ten times by default.
+            "SOCKET_CONNECT_TIMEOUT": 0.2,
+            "SOCKET_TIMEOUT": 0.3,
+        },
+    }
+}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+MEDIA_ROOT = VAR_DIR / "media"
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["drf_orjson_renderer.renderers.ORJSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["drf_orjson_renderer.parsers.ORJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.SessionAuthentication"
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["election_monitor.api.PublicReadOrStaff"],
+    "DEFAULT_PAGINATION_CLASS": "election_monitor.api.Pagination",
+    "DEFAULT_FILTER_BACKENDS": [
+        "election_monitor.api.FilterBackend",
+        "election_monitor.api.StrictOrderingFilter",
+        "rest_framework.filters.SearchFilter",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "election_monitor.api.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Election Monitor",
+    "DESCRIPTION": "Exact hourly statistics of remote electronic voting.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# Celery: only a wake-up, the outbox is the queue --------------------------------
+CELERY_BROKER_URL = (
+    f"redis+socket://{embedded.redis_socket(VAR_DIR)}?virtual_host=1"
+    if EMBEDDED_REDIS
+    else REDIS_URL
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_DEFAULT_QUEUE = "updates"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 30, "socket_keepalive": True}
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+
+# Browser security ----------------------------------------------------------------
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        # The schema viewer writes its styles and its start-up script inline.
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+
+# Loader -------------------------------------------------------------------------
+# One database transaction loads this many lines, or this many files, at most: their
+# constituencies are locked for about a quarter of a second.
+CHUNK_ROWS = env.int("ELECTION_MONITOR_CHUNK_ROWS", default=20_000)
+CHUNK_FILES = env.int("ELECTION_MONITOR_CHUNK_FILES", default=500)
+
+LOG_FORMAT = env.str("LOG_FORMAT", default="console")
+LOGGING = logging_config(LOG_FORMAT)

@@ -1,0 +1,26 @@
+"""Where everything is."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from election_monitor import health, pages
+
+admin.site.site_header = admin.site.site_title = "Election Monitor"
+admin.site.index_title = "Administration"
+
+urlpatterns = [
+    path("", pages.home, name="home"),
+    path("api/v1/", include("elections.api.urls")),
+    path("api/v1/", include("metrics.api.urls")),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs/", pages.api_viewer, name="api-viewer"),
+    path("admin/", admin.site.urls),
+    path("health/live/", health.live, name="health-live"),
+    path("health/ready/", health.ready, name="health-ready"),
+]
+
+handler400 = pages.bad_request
+handler403 = pages.permission_denied
+handler404 = pages.not_found
+handler500 = pages.server_error

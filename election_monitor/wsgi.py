@@ -1,0 +1,9 @@
+"""The web process: `gunicorn election_monitor.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "election_monitor.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,62 @@
+"""Regions in the admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from elections.admin import cells
+from elections.admin.exchange import RegionResource
+from elections.admin.registry import RegistryAdmin, changed_zones, warn_of_zone
+from elections.models import Constituency, Region
+
+
+class RegionAdmin(RegistryAdmin[Region]):
+    resource_classes = [RegionResource]
+    list_display = ["code", "short_name", "zone", "constituencies"]
+    list_display_links = ["code", "short_name"]
+    search_fields = ["code", "name"]
+    search_help_text = "Code or a part of the name"
+    ordering = ["code"]
+    fields = ["code", "name", "timezone"]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Region]":
+        count = Count("constituencies")
+        return super().get_queryset(request).annotate(constituency_count=count)
+
+    @admin.display(description="time zone", ordering="timezone")
+    def zone(self, obj: Region) -> str:
+        return obj.timezone or "the election’s"
+
+    @admin.display(ordering="constituency_count")
+    def constituencies(self, obj: Any) -> SafeString:
+        address = cells.list_url(Constituency, region__id__exact=obj.pk)
+        return cells.link(address, cells.number(obj.constituency_count))
+
+    def obstacles(self, obj: Region) -> list[str]:
+        count = obj.constituencies.count()
+        return [f"{count:,} constituencies lie in it"] if count else []
+
+    def save_model(
+        self, request: Any, obj: Region, form: "forms.ModelForm[Region]", change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "timezone" in form.changed_data:
+            self.warn(request, obj, str(form.initial.get("timezone", "")))
+
+    def after_bulk_import(self, request: HttpRequest, result: Any) -> None:
+        for before, obj in changed_zones(result):
+            self.warn(request, obj, before)
+
+    def warn(self, request: HttpRequest, region: Region, before: str) -> None:
+        """Ask for a recount of the region, in whose constituencies hours have moved."""
+        warn_of_zone(
+            request,
+            what=f"region {region.code}",
+            before=before,
+            after=region.timezone,
+            address=cells.list_url(Constituency, region__id__exact=region.pk),
+        )

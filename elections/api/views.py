@@ -1,0 +1,67 @@
+"""The registry over HTTP: read only, staff edit it in the admin."""
+
+from rest_framework import mixins, viewsets
+
+from elections import queries
+from elections.api.filters import ConstituencyFilterSet
+from elections.api.serializers import (
+    ConstituencySerializer,
+    ElectionSerializer,
+    RegionSerializer,
+)
+from elections.models import Constituency, Election, Region
+
+# A NUL never reaches the database, which refuses it.
+CONTRACT_ID = r"[^/\x00]+"
+SLUG = r"[-a-zA-Z0-9_]+"
+
+
+class RegionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Region]):
+    """Regions of the electoral system, by code."""
+
+    queryset = queries.regions()
+    serializer_class = RegionSerializer
+    search_fields = ["code", "name"]
+    ordering = ["code"]
+    ordering_fields = {"code": "code", "name": "name"}
+
+
+class ElectionViewSet(viewsets.ReadOnlyModelViewSet[Election]):
+    """Elections with their totals, by slug."""
+
+    queryset = queries.elections()
+    serializer_class = ElectionSerializer
+    lookup_field = "slug"
+    lookup_value_regex = SLUG
+    search_fields = ["slug", "name"]
+    ordering = ["slug"]
+    ordering_fields = {
+        name: name
+        for name in ("slug", "name", "starts_at", "ends_at", "status", *queries.TOTALS)
+    }
+
+
+class ConstituencyViewSet(viewsets.ReadOnlyModelViewSet[Constituency]):
+    """Constituencies with their current totals, by contract id."""
+
+    queryset = queries.constituencies()
+    serializer_class = ConstituencySerializer
+    lookup_field = "contract_id"
+    lookup_value_regex = CONTRACT_ID
+    filterset_class = ConstituencyFilterSet
+    search_fields = ["name", "district", "contract_id"]
+    ordering = ["contract_id"]
+    ordering_fields = {
+        name: name
+        for name in (
+            "contract_id",
+            "name",
+            "registered_voters",
+            *queries.TOTALS,
+            "participation_rate",
+            "anomaly_count",
+            "anomaly_score",
+            "last_transaction_at",
+            "metrics_updated_at",
+        )
+    }

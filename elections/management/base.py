@@ -1,0 +1,45 @@
+"""What the management commands of all apps share: examples, `--json`, a progress bar."""
+
+import json
+from argparse import RawDescriptionHelpFormatter
+from typing import Any, ClassVar
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.core.serializers.json import DjangoJSONEncoder
+from tqdm import tqdm
+
+
+class MonitorCommand(BaseCommand):
+    """A command that shows `examples` in its help and answers people or programs."""
+
+    examples: ClassVar[str]
+
+    def create_parser(
+        self, prog_name: str, subcommand: str, **kwargs: Any
+    ) -> CommandParser:
+        return super().create_parser(
+            prog_name,
+            subcommand,
+            epilog=self.examples,
+            formatter_class=RawDescriptionHelpFormatter,
+            **kwargs,
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--json", action="store_true", help="a summary for programs, on stdout"
+        )
+
+    def answer(self, told: dict[str, Any], *sentences: str, as_json: bool) -> None:
+        """Write the summary for programs, or the sentences for people."""
+        if as_json:
+            self.stdout.write(
+                json.dumps(told, cls=DjangoJSONEncoder, ensure_ascii=False)
+            )
+            return
+        for sentence in sentences:
+            self.stdout.write(sentence)
+
+    def progress(self, *, total: int | None = None, unit: str) -> "tqdm[Any]":
+        """Return a progress bar on a terminal, nothing elsewhere."""
+        return tqdm(total=total, unit=f" {unit}", disable=None)

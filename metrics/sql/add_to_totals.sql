@@ -1,0 +1,40 @@
+-- Add increments to the totals of constituencies, one element of a JSON array per
+-- constituency-hour. Parameters: the array. Returns: nothing.
+-- A change of the register rewrites the rates of all hours, by a trigger.
+UPDATE elections_constituency AS constituency
+SET bulletins_issued = constituency.bulletins_issued + delta.bulletins_issued,
+    votes_cast = constituency.votes_cast + delta.votes_cast,
+    revotes = constituency.revotes + delta.revotes,
+    transaction_count = constituency.transaction_count + delta.transaction_count,
+    failed_count = constituency.failed_count + delta.failed_count,
+    ledger_registered_voters =
+        constituency.ledger_registered_voters + delta.registered_voters,
+    voters_list_count = constituency.voters_list_count + delta.voters_lists,
+    last_transaction_at =
+        GREATEST(constituency.last_transaction_at, delta.last_transaction_at),
+    version = constituency.version + 1
+FROM (
+    SELECT
+        constituency_id,
+        sum(bulletins_issued)::integer AS bulletins_issued,
+        sum(votes_cast)::integer AS votes_cast,
+        sum(revotes)::integer AS revotes,
+        sum(transaction_count)::integer AS transaction_count,
+        sum(failed_count)::integer AS failed_count,
+        sum(registered_voters)::integer AS registered_voters,
+        sum(voters_lists)::integer AS voters_lists,
+        max(last_transaction_at) AS last_transaction_at
+    FROM json_to_recordset(%(deltas)s::json) AS hour_delta (
+        constituency_id bigint,
+        bulletins_issued integer,
+        votes_cast integer,
+        revotes integer,
+        transaction_count integer,
+        failed_count integer,
+        registered_voters integer,
+        voters_lists integer,
+        last_transaction_at timestamptz
+    )
+    GROUP BY constituency_id
+) AS delta
+WHERE constituency.id = delta.constituency_id

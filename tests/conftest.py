@@ -1,0 +1,14 @@
+"""What many tests need."""
+
+import pgtrigger
+import pytest
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Let tests that commit be cleaned up, which pytest-django does by TRUNCATE."""
+    with django_db_blocker.unblock():
+        pgtrigger.disable(
+            "transactions.Transaction:refuse_truncate",
+            "transactions.RollbackEvent:refuse_truncate",
+        )

@@ -1,0 +1,199 @@
+"""What one database transaction loads: pieces of files, side by side, as columns."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain, repeat
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from transactions.formats import Block, Statements
+from transactions.loader.ordinals import OrdinalCounter
+from transactions.models import ImportBatch
+from transactions.positions import hour_base, interval_base
+
+MS_PER_HOUR = 3_600_000
+
+# The columns that come from the file as they are.
+FILE_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "line": pl.Int32,
+    "tx_id": pl.String,
+    "timestamp_ms": pl.Int64,
+    "operation": pl.Int16,
+    "outcome": pl.Int16,
+    "quantity": pl.Int32,
+    "sender": pl.Binary,
+    "recipients": pl.Binary,
+    "polling_station": pl.String,
+    "payload": pl.Binary,
+    "rolled_back": pl.Boolean,
+}
+# Two statements that differ in one of these are about different contents.
+CONTENT = ["timestamp_ms", "operation", "outcome", "quantity", "sender", "payload"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A constituency as the loader needs it."""
+
+    constituency_id: int
+    election_id: int
+    contract_id: str
+    timezone: str
+    export_timezone: str
+
+
+@dataclass(slots=True)
+class OpenBatch:
+    """A file on its way in: its row in the database, and what its end will need."""
+
+    record: ImportBatch
+    ordinals: OrdinalCounter = field(default_factory=OrdinalCounter)
+    # Of hourly files only: eight bytes per line, to compare two versions.
+    row_hashes: bytearray = field(default_factory=bytearray)
+    # Some rows belong to contracts that nobody registered.
+    lacks_constituencies: bool = False
+    # What is committed so far.
+    chunks: int = 0
+    rejections: int = 0
+
+
+@dataclass(slots=True)
+class Part:
+    """A piece of one file; each statement's constituency, or the one of all."""
+
+    batch: OpenBatch
+    block: Block
+    constituency_ids: int | Sequence[int]
+    is_last: bool
+
+    def place_of(self, tx_id: str) -> int:
+        """Return the constituency of a transaction of this part."""
+        if isinstance(self.constituency_ids, int):
+            return self.constituency_ids
+        return self.constituency_ids[self.block.statements.tx_id.index(tx_id)]
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether nothing of the file is committed yet."""
+        return self.batch.chunks == 0
+
+    def __len__(self) -> int:
+        return len(self.block.statements)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Pieces of files that are loaded together, in the order of loading."""
+
+    parts: list[Part]
+    places: dict[int, Place]
+    now: datetime
+
+    @property
+    def batch_ids(self) -> list[int]:
+        """Return the batch of each part."""
+        return [part.batch.record.pk for part in self.parts]
+
+    def frame(self) -> pl.DataFrame:
+        """Return all statements as one frame, with `part`, place and position.
+
+        Counts ordinals, so call it once per chunk.
+        """
+        frame = self._columns()
+        counted = self._bases(frame) + self._ordinals(frame)
+        return frame.with_columns(position=self._stated().fill_null(counted))
+
+    def _columns(self) -> pl.DataFrame:
+        blocks = [part.block.statements for part in self.parts]
+        columns = {name: _joined(blocks, name) for name in FILE_COLUMNS}
+        return pl.DataFrame(columns, schema=FILE_COLUMNS).with_columns(
+            pl.Series("part", self._per_row(range(len(self.parts))), dtype=pl.UInt16),
+            pl.Series("batch_id", self._per_row(self.batch_ids), dtype=pl.Int64),
+            pl.Series("constituency_id", self._constituency_ids(), dtype=pl.Int64),
+        )
+
+    def _per_row(self, values: Iterable[int]) -> list[int]:
+        """Repeat one value per part for each of its rows."""
+        pairs = zip(values, self.parts, strict=True)
+        return list(chain.from_iterable(repeat(v, len(part)) for v, part in pairs))
+
+    def _constituency_ids(self) -> list[int]:
+        return list(
+            chain.from_iterable(
+                repeat(part.constituency_ids, len(part))
+                if isinstance(part.constituency_ids, int)
+                else part.constituency_ids
+                for part in self.parts
+            )
+        )
+
+    def _stated(self) -> pl.Series:
+        """Return the positions that sources give themselves, null where they do not."""
+        blocks = (part.block.statements for part in self.parts)
+        stated = (block.position or repeat(None, len(block)) for block in blocks)
+        return pl.Series(list(chain.from_iterable(stated)), dtype=pl.Int64)
+
+    def _bases(self, frame: pl.DataFrame) -> pl.Series:
+        intervals = [part.batch.record.interval for part in self.parts]
+        bases = [interval_base(hour) if hour else 0 for hour in intervals]
+        stated = pl.Series(self._per_row(bases), dtype=pl.Int64)
+        if 0 not in bases:
+            return stated
+        return stated.zip_with(stated > 0, hour_base(frame["timestamp_ms"]))
+
+    def _ordinals(self, frame: pl.DataFrame) -> pl.Series:
+        """Count the statements about each transaction and content within its file."""
+        key = pl.struct("part", "constituency_id", "tx_id")
+        ones = pl.Series(np.ones(len(frame), dtype=np.int64))
+        if frame.select(key.n_unique()).item() < len(frame):
+            ones = frame.select(
+                pl.int_range(1, pl.len() + 1).over(
+                    "part", "constituency_id", "tx_id", *CONTENT
+                )
+            ).to_series()
+        return ones + self._counted_before(frame)
+
+    def _counted_before(self, frame: pl.DataFrame) -> pl.Series:
+        """Count the same statements in earlier pieces of files that span chunks."""
+        counts = np.zeros(len(frame), dtype=np.int64)
+        start = 0
+        for part in self.parts:
+            rows = slice(start, start + len(part))
+            start = rows.stop
+            if part.is_first and part.is_last:
+                continue
+            piece = frame[rows].select(pl.struct("constituency_id", "tx_id", *CONTENT))
+            # The hash lives in this process only, so its seed need not be stable.
+            keys = piece.to_series().hash(seed=0).to_numpy()
+            counts[rows] = part.batch.ordinals.met_before(keys)
+            part.batch.ordinals.remember(keys)
+        return pl.Series(counts)
+
+    def outside_interval(self, frame: pl.DataFrame) -> list[int]:
+        """Return per part how many rows lie outside the hour of its file's name."""
+        bounds = [self._label_hour(part) for part in self.parts]
+        starts = pl.Series(self._per_row(bounds), dtype=pl.Int64)
+        offset = frame["timestamp_ms"] - starts
+        is_outside = (starts > 0) & ((offset < 0) | (offset >= MS_PER_HOUR))
+        return self.per_part(frame.filter(is_outside))
+
+    def _label_hour(self, part: Part) -> int:
+        """Return the start of the hour in the file's name, as its election reads it."""
+        label = part.batch.record.interval
+        if label is None or not isinstance(part.constituency_ids, int):
+            return 0
+        zone = ZoneInfo(self.places[part.constituency_ids].export_timezone)
+        local = label.astimezone(UTC).replace(tzinfo=zone)
+        return int(local.timestamp()) * 1000
+
+    def per_part(self, rows: pl.DataFrame) -> list[int]:
+        """Return how many of `rows` belong to each part."""
+        return np.bincount(rows["part"].to_numpy(), minlength=len(self.parts)).tolist()
+
+
+def _joined(blocks: Sequence[Statements], column: str) -> list[Any]:
+    return list(chain.from_iterable(getattr(block, column) for block in blocks))

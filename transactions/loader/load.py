@@ -1,0 +1,204 @@
+"""Load a chunk: lock, write, announce, account for it, commit."""
+
+import time
+from dataclasses import dataclass
+
+import polars as pl
+import structlog
+from django.db import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
+
+from elections.locks import lock_constituencies
+from transactions.deltas import LedgerChange
+from transactions.loader import contributions, ledger, records
+from transactions.loader.chunk import Chunk
+from transactions.loader.plan import Plan, make_plan
+from transactions.loader.records import PartCounts
+from transactions.models import ImportBatch
+from transactions.operations import Operation
+from transactions.signals import ledger_changed
+
+logger = structlog.get_logger(__name__)
+
+# A deadlock or a restart of the server passes within seconds; five tries wait for 31.
+ATTEMPTS = 6
+FIRST_PAUSE_SECONDS = 1.0
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
+
+# They tell when a contract opens and closes, and by which rules.
+TELLING_OPERATIONS = [
+    Operation.CREATE_CONTRACT,
+    Operation.START_VOTING,
+    Operation.FINISH_VOTING,
+    Operation.START_ISSUING,
+    Operation.STOP_ISSUING,
+]
+
+
+class ConstituencyGone(RuntimeError):
+    """A constituency was deleted between its look-up and its rows."""
+
+
+@dataclass(slots=True)
+class ChunkResult:
+    """What one committed chunk did."""
+
+    counts: list[PartCounts]
+    bulletins_issued: int = 0
+    votes_cast: int = 0
+
+
+class Loader:
+    """Loads chunks into the ledger, each exactly once whatever happens to the connection.
+
+    With `is_trial` the caller has a transaction open and will roll it back.
+    """
+
+    def __init__(self, *, is_trial: bool = False) -> None:
+        self.is_trial = is_trial
+        # Whether ids and voters are likely to be known: then it is cheaper to ask
+        # first than to have the database object.
+        self._ask_about_all = False
+
+    def load(self, chunk: Chunk) -> ChunkResult:
+        """Commit the chunk and return what it did.
+
+        Raises:
+            OperationalError: the database stayed away, or the chunk kept failing; nothing
+                of the chunk is stored.
+        """
+        frame = chunk.frame()
+        result = self._load_until_committed(chunk, frame)
+        for part in chunk.parts:
+            part.batch.chunks += 1
+            part.batch.rejections += len(part.block.rejections)
+        return result
+
+    def _load_until_committed(self, chunk: Chunk, frame: pl.DataFrame) -> ChunkResult:
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return self._load_once(chunk, frame)
+            except DATABASE_AWAY as error:
+                if self.is_trial:
+                    raise
+                logger.warning(
+                    "Chunk is tried again", attempt=attempt, error=str(error)
+                )
+                connection.close()
+                time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        return self._load_once(chunk, frame)
+
+    def _load_once(self, chunk: Chunk, frame: pl.DataFrame) -> ChunkResult:
+        result: ChunkResult | None = None
+        try:
+            with transaction.atomic(durable=not self.is_trial):
+                result = self._write(chunk, frame)
+        except DATABASE_AWAY:
+            # The connection can break between the server's commit and its answer.
+            if result is None or self.is_trial or not _is_committed(chunk):
+                raise
+        return result
+
+    def _write(self, chunk: Chunk, frame: pl.DataFrame) -> ChunkResult:
+        locked = lock_constituencies(chunk.places)
+        if missing := set(chunk.places).difference(locked):
+            # The ledger has no foreign key that would notice.
+            gone = ", ".join(chunk.places[place].contract_id for place in sorted(missing))
+            raise ConstituencyGone(f"Deleted while it was being loaded: {gone}.")
+        plan = self._append(frame)
+        changes = _settle_known(chunk, plan)
+        deltas = contributions.hour_deltas(changes, chunk.places)
+        if deltas:
+            ledger_changed.send(sender=Loader, change=LedgerChange(deltas))
+        return ChunkResult(
+            counts=_account(chunk, frame, plan),
+            bulletins_issued=sum(delta.bulletins_issued for delta in deltas),
+            votes_cast=sum(delta.votes_cast for delta in deltas),
+        )
+
+    def _append(self, frame: pl.DataFrame) -> Plan:
+        """Append what is new to the ledger and return the plan that was carried out."""
+        plan = make_plan(frame, ask_about_all=self._ask_about_all)
+        try:
+            with transaction.atomic():
+                ledger.copy_rows(plan.new)
+        except IntegrityError:
+            self._ask_about_all = True
+            plan = make_plan(frame, ask_about_all=True)
+            ledger.copy_rows(plan.new)
+        else:
+            self._ask_about_all &= bool(plan.settlements or plan.contested)
+        return plan
+
+
+def _settle_known(chunk: Chunk, plan: Plan) -> pl.DataFrame:
+    """Write what changes in known transactions; return all changes of the chunk."""
+    if plan.advanced:
+        ledger.write_states(plan.advanced)
+    ledger.record_flips(plan.settlements, chunk.now)
+    elections = ledger.elect_first_votes(sorted(plan.contested))
+    records.save_terms(chunk)
+    ledger.refresh_terms(_places_told_about(plan))
+    return pl.concat(
+        [
+            contributions.of_rows(plan.new),
+            contributions.of_flips(plan.flipped),
+            contributions.of_elections(elections),
+        ]
+    )
+
+
+def _places_told_about(plan: Plan) -> list[int]:
+    told = plan.new.filter(pl.col("operation").is_in(TELLING_OPERATIONS))
+    flipped = {
+        settlement.holder.constituency_id
+        for settlement in plan.flipped
+        if settlement.holder.operation in TELLING_OPERATIONS
+    }
+    return sorted(flipped.union(told["constituency_id"].to_list()))
+
+
+def _account(chunk: Chunk, frame: pl.DataFrame, plan: Plan) -> list[PartCounts]:
+    """Store what became of every line and file; return the counts of each part."""
+    counts = _count_lines(chunk, frame, plan)
+    records.save_feed_hours(chunk, counts)
+    records.save_batches(chunk, counts)
+    records.save_rejections(chunk)
+    records.save_conflicts(plan.settlements)
+    return counts
+
+
+def _count_lines(chunk: Chunk, frame: pl.DataFrame, plan: Plan) -> list[PartCounts]:
+    plain = chunk.per_part(plan.plain)
+    outside = chunk.outside_interval(frame)
+    counts = [
+        PartCounts(
+            rows_read=part.block.rows_read,
+            rejected=len(part.block.rejections),
+            accepted=plain[index],
+            outside_interval=outside[index],
+        )
+        for index, part in enumerate(chunk.parts)
+    ]
+    for settlement in plan.settlements:
+        for line in settlement.accepted:
+            counts[line.part].accepted += 1
+        for line in settlement.duplicate:
+            counts[line.part].duplicate += 1
+        for line in settlement.conflicting:
+            counts[line.part].conflicting += 1
+    return counts
+
+
+def _is_committed(chunk: Chunk) -> bool:
+    """Tell whether the chunk reached the database, by the chunk number of its files."""
+    connection.close()
+    batch = chunk.parts[0].batch
+    stored = ImportBatch.objects.filter(pk=batch.record.pk).values_list("chunks")
+    return stored.first() == (batch.chunks + 1,)

@@ -1,0 +1,187 @@
+"""Reads of the ledger and its feed, named by what they return."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import Count, QuerySet
+
+from transactions.models import BatchStatus, FeedHour, ImportBatch
+from transactions.sql import statements
+
+ONE_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Hour files received and expected, up to the newest ledger time of the election."""
+
+    received: int
+    expected: int
+
+    def __add__(self, other: "Coverage") -> "Coverage":
+        return Coverage(
+            received=self.received + other.received,
+            expected=self.expected + other.expected,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConstituencyCoverage:
+    """Coverage of one constituency, with the starts of the hours that are missing."""
+
+    received: int
+    expected: int
+    missing: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Constituencies of one election that expect the same labels, and their files."""
+
+    election_id: int
+    constituency_id: int | None
+    zone: str
+    first_label: datetime
+    end_label: datetime
+    constituencies: int
+    received: int
+
+    @property
+    def hours(self) -> dict[datetime, datetime]:
+        return _hours(self.first_label, self.end_label, self.zone)
+
+    @property
+    def coverage(self) -> Coverage:
+        return Coverage(
+            received=self.received, expected=len(self.hours) * self.constituencies
+        )
+
+
+def coverage(
+    *,
+    election_ids: Iterable[int] | None = None,
+    region_ids: Iterable[int] | None = None,
+    constituency_ids: Iterable[int] | None = None,
+) -> Coverage | None:
+    """Return the sum over the constituencies chosen, in one query.
+
+    None where none of them has hour files and a known window: fed by dumps, plain files
+    or API batches.
+    """
+    windows = _windows(
+        election_ids=election_ids,
+        region_ids=region_ids,
+        constituency_ids=constituency_ids,
+    )
+    if not windows:
+        return None
+    return sum((window.coverage for window in windows), start=Coverage(0, 0))
+
+
+def coverage_by_election(election_ids: Iterable[int]) -> dict[int, Coverage]:
+    """Return the coverage of each election, by id, in one query.
+
+    Elections without coverage (see `coverage`) are left out.
+    """
+    sums: defaultdict[int, Coverage] = defaultdict(lambda: Coverage(0, 0))
+    for window in _windows(election_ids=election_ids):
+        sums[window.election_id] += window.coverage
+    return dict(sums)
+
+
+def coverage_by_constituency(
+    constituency_ids: Iterable[int],
+) -> dict[int, ConstituencyCoverage]:
+    """Return the coverage of each constituency, by id, in two queries.
+
+    Constituencies without coverage (see `coverage`) are left out.
+    """
+    windows = _windows(constituency_ids=constituency_ids, each=True)
+    by_id = {w.constituency_id: w for w in windows if w.constituency_id is not None}
+    files = FeedHour.objects.filter(constituency__in=by_id, version=1)
+    labels: defaultdict[int, set[datetime]] = defaultdict(set)
+    for constituency_id, label in files.values_list("constituency_id", "interval"):
+        labels[constituency_id].add(label)
+    return {
+        constituency_id: ConstituencyCoverage(
+            received=window.received,
+            expected=len(window.hours),
+            missing=tuple(
+                hour
+                for label, hour in window.hours.items()
+                if label not in labels[constituency_id]
+            ),
+        )
+        for constituency_id, window in by_id.items()
+    }
+
+
+def coverage_of_constituency(constituency_id: int) -> ConstituencyCoverage | None:
+    """Return the coverage of one constituency, None where it has none."""
+    return coverage_by_constituency([constituency_id]).get(constituency_id)
+
+
+def batches_to_look_at() -> "QuerySet[ImportBatch, tuple[int | None, str, int]]":
+    """Return (election id, status, number) of batches that are not simply loaded.
+
+    The election of a file whose constituency is unknown is None.
+    """
+    settled = [BatchStatus.LOADED, BatchStatus.UNCHANGED]
+    return (
+        ImportBatch.objects.exclude(status__in=settled)
+        .order_by("constituency__election", "status")
+        .values_list("constituency__election", "status")
+        .annotate(number=Count("pk"))
+    )
+
+
+def newest_file() -> ImportBatch | None:
+    """Return the batch that came last of those that are finished."""
+    return ImportBatch.objects.exclude(finished_at=None).order_by("-pk").first()
+
+
+def _windows(
+    *,
+    election_ids: Iterable[int] | None = None,
+    region_ids: Iterable[int] | None = None,
+    constituency_ids: Iterable[int] | None = None,
+    each: bool = False,
+) -> list[_Window]:
+    chosen = {
+        "election_ids": election_ids,
+        "region_ids": region_ids,
+        "constituency_ids": constituency_ids,
+    }
+    arrays = {name: _array(ids) for name, ids in chosen.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(statements["coverage"], {**arrays, "each": each})
+        return [_Window(*row) for row in cursor.fetchall()]
+
+
+def _array(ids: Iterable[int] | None) -> list[int] | None:
+    return None if ids is None else list(ids)
+
+
+# An election has a few dozen windows: one for each zone and shift of its opening.
+@lru_cache(maxsize=1024)
+def _hours(
+    first_label: datetime, end_label: datetime, zone: str
+) -> dict[datetime, datetime]:
+    """Return the labels from the first to the end, each with the hour that it names.
+
+    Labels are written as if they were UTC, as `FeedHour.interval` is. One that the clock
+    skips when it is put forward names no hour; one that it shows twice names the first.
+    """
+    count = max(0, (end_label - first_label) // ONE_HOUR)
+    readings = [first_label + n * ONE_HOUR for n in range(count)]
+    hours = {}
+    for reading in readings:
+        hour = reading.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        if hour.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == reading:
+            hours[reading.replace(tzinfo=UTC)] = hour
+    return hours

@@ -1,0 +1,294 @@
+"""Load export files into the ledger, each line exactly once."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import BinaryIO
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from elections.models import Election
+from elections.services import RegistryService
+from transactions.formats import (
+    Block,
+    ExportFile,
+    Reason,
+    Rejection,
+    UnreadableFile,
+    UnusableFile,
+    read,
+)
+from transactions.loader import Loader, OpenBatch, Part, Place, copy_records
+from transactions.models import BatchKind, BatchStatus, ImportBatch
+from transactions.row_hashes import row_hashes
+from transactions.services import waiting
+from transactions.services.assembly import Assembly
+from transactions.services.intake import (
+    Deliveries,
+    Delivery,
+    loaded_before,
+    mark_interrupted,
+    mark_running,
+    next_batch_ids,
+    unmark_running,
+)
+from transactions.services.places import Places
+from transactions.services.summary import ImportSummary
+
+logger = structlog.get_logger(__name__)
+
+OnFile = Callable[[], None]
+
+
+class ImportService:
+    """Loads export files one after the other, in the order given.
+
+    `election` receives contracts that nothing else places. With `is_trial` everything is
+    done and undone again, window by window: the figures say what an import would do.
+    `is_stopped` is asked between files and pieces of files; what is committed stays.
+    """
+
+    def __init__(
+        self,
+        *,
+        election: Election | None = None,
+        is_trial: bool = False,
+        is_stopped: Callable[[], bool] = lambda: False,
+        clock: Callable[[], datetime] = timezone.now,
+    ) -> None:
+        self._is_trial = is_trial
+        self._is_stopped = is_stopped
+        self._clock = clock
+        self._places = Places(election)
+        self._summary = ImportSummary()
+        self._unchanged: list[ImportBatch] = []
+        self._last_key: object = None
+        self._assembly = Assembly(
+            Loader(is_trial=is_trial),
+            chunk_rows=settings.CHUNK_ROWS,
+            chunk_files=settings.CHUNK_FILES,
+            clock=clock,
+        )
+
+    def import_files(
+        self, files: Sequence[ExportFile], *, on_file: OnFile = lambda: None
+    ) -> ImportSummary:
+        """Load the files and return what that did; `on_file` hears of each one."""
+        mark_interrupted(self._clock)
+        for window in Deliveries().windows(files):
+            if self._summary.is_stopped:
+                break
+            with self._trial():
+                self._import_window(window, on_file)
+        self._assembly.flush()
+        self._summary += self._assembly.summary
+        if not self._is_trial:
+            RegistryService().widen_windows(self._summary.elections)
+        return self._summary
+
+    def refuse_files(self, files: Sequence[UnusableFile]) -> ImportSummary:
+        """Record files that cannot be used, each with its reason."""
+        summary = ImportSummary(files=len(files), files_failed=len(files))
+        summary.problems = [(file.path, file.message) for file in files]
+        if not self._is_trial:
+            now = self._clock()
+            ImportBatch.objects.bulk_create(_refusal(file, now) for file in files)
+        return summary
+
+    @contextmanager
+    def _trial(self) -> Iterator[None]:
+        if not self._is_trial:
+            yield
+            return
+        with transaction.atomic():
+            yield
+            self._assembly.flush()
+            transaction.set_rollback(True)
+        # What was created for the trial is gone again.
+        self._places.forget()
+
+    def _import_window(self, window: Sequence[Delivery], on_file: OnFile) -> None:
+        self._places.prepare_files(delivery.file for delivery in window)
+        known = loaded_before(window)
+        batch_ids = next_batch_ids(len(window))
+        for delivery, batch_id in zip(window, batch_ids, strict=True):
+            if self._is_stopped():
+                self._summary.is_stopped = True
+                break
+            record = self._record(delivery, batch_id)
+            key = (record.sha256 or b"", record.contract_id, record.interval)
+            if key == self._last_key:
+                # Copies of one file stand side by side: the first may still be in hand.
+                self._assembly.flush()
+                known |= loaded_before([delivery])
+            self._last_key = key
+            self._summary.files += 1
+            self._take(delivery, record, known.get(key))
+            on_file()
+        copy_records(self._unchanged)
+        self._unchanged.clear()
+
+    def _record(self, delivery: Delivery, batch_id: int) -> ImportBatch:
+        file = delivery.file
+        place = self._places.get(file.contract_id or "")
+        return ImportBatch(
+            id=batch_id,
+            kind=BatchKind(file.kind.value),
+            name=file.name,
+            contract_id=file.contract_id or "",
+            constituency_id=place.constituency_id if place else None,
+            interval=file.interval,
+            sha256=delivery.digest,
+            size_bytes=file.size,
+            started_at=self._clock(),
+        )
+
+    def _take(
+        self, delivery: Delivery, record: ImportBatch, before: ImportBatch | None
+    ) -> None:
+        if delivery.error is not None:
+            self._fail(record, delivery.error)
+        elif before is not None:
+            self._leave_unchanged(record, before)
+        elif record.contract_id and record.constituency_id is None:
+            self._let_wait(delivery, record)
+        else:
+            self._load(delivery, record)
+
+    def _leave_unchanged(self, record: ImportBatch, before: ImportBatch) -> None:
+        record.status = BatchStatus.UNCHANGED
+        record.finished_at = record.started_at
+        record.rows_read = record.duplicate = before.rows_read
+        self._unchanged.append(record)
+        self._summary.files_unchanged += 1
+        self._summary.rows_read += before.rows_read
+        self._summary.duplicate += before.rows_read
+
+    def _let_wait(self, delivery: Delivery, record: ImportBatch) -> None:
+        waiting.keep(record, delivery.file, is_trial=self._is_trial)
+        self._summary.files_waiting += 1
+        self._summary.problems.append((record.name, record.error))
+
+    def _load(self, delivery: Delivery, record: ImportBatch) -> None:
+        batch = OpenBatch(record)
+        is_long = delivery.content is None and not self._is_trial
+        if is_long:
+            mark_running(record.pk)
+        try:
+            self._read_and_add(delivery, batch)
+        except UnreadableFile as error:
+            self._fail_half_way(batch, error)
+        finally:
+            if is_long:
+                self._assembly.flush()
+                unmark_running(record.pk)
+        if batch.lacks_constituencies:
+            self._assembly.flush()
+            self._keep_for_later(delivery, record)
+
+    def _keep_for_later(self, delivery: Delivery, record: ImportBatch) -> None:
+        """Keep a file some of whose rows belong to nobody registered yet."""
+        if not self._is_trial:
+            waiting.keep_content(record, delivery.file)
+        self._summary.files_waiting += 1
+        self._summary.problems.append((record.name, waiting.SOME_UNKNOWN))
+
+    def _read_and_add(self, delivery: Delivery, batch: OpenBatch) -> None:
+        with ExitStack() as stack:
+            stream: BinaryIO = (
+                stack.enter_context(delivery.file.open())
+                if delivery.content is None
+                else io.BytesIO(delivery.content)
+            )
+            blocks = read(delivery.file.kind, stream, block_rows=settings.CHUNK_ROWS)
+            block = next(blocks, Block())
+            for following in blocks:
+                self._add(batch, block, is_last=False)
+                if self._is_stopped():
+                    self._summary.is_stopped = True
+                    return
+                block = following
+            self._add(batch, block, is_last=True)
+
+    def _add(self, batch: OpenBatch, block: Block, *, is_last: bool) -> None:
+        if batch.record.interval is not None:
+            batch.row_hashes += row_hashes(block.statements.tx_id)
+        place = self._places.get(batch.record.contract_id)
+        if place is not None:
+            places = {place.constituency_id: place}
+            ids: int | list[int] = place.constituency_id
+        else:
+            ids, places = self._place_rows(batch, block)
+        self._assembly.add(Part(batch, block, ids, is_last), places)
+
+    def _place_rows(
+        self, batch: OpenBatch, block: Block
+    ) -> tuple[list[int], dict[int, Place]]:
+        """Find the constituency of each row; rows of unknown ones become rejections."""
+        contracts = block.statements.contract_id
+        self._places.prepare_contracts(set(contracts))
+        found = [self._places.get(contract_id) for contract_id in contracts]
+        if None in found:
+            _refuse_unknown(block, found)
+            batch.lacks_constituencies = True
+        known = [place for place in found if place is not None]
+        ids = [place.constituency_id for place in known]
+        return ids, dict(zip(ids, known, strict=True))
+
+    def _fail(self, record: ImportBatch, error: UnreadableFile) -> None:
+        record.status = BatchStatus.FAILED
+        record.error_code, record.error = error.code, str(error)
+        record.finished_at = self._clock()
+        record.save(force_insert=True)
+        self._summary.files_failed += 1
+        self._summary.problems.append((record.name, record.error))
+
+    def _fail_half_way(self, batch: OpenBatch, error: UnreadableFile) -> None:
+        """Mark the batch as failed; what was read before the fault stays loaded."""
+        self._assembly.flush()
+        if not batch.chunks:
+            self._fail(batch.record, error)
+            return
+        ImportBatch.objects.filter(pk=batch.record.pk).update(
+            status=BatchStatus.FAILED,
+            error_code=error.code,
+            error=f"{error} What was read before that is loaded.",
+            finished_at=self._clock(),
+        )
+        self._summary.files_failed += 1
+        self._summary.problems.append((batch.record.name, str(error)))
+
+
+def _refuse_unknown(block: Block, found: Sequence[Place | None]) -> None:
+    """Turn the rows of unknown contracts into rejections; their file is kept."""
+    rows = block.statements
+    block.rejections.extend(
+        Rejection(
+            line=rows.line[index],
+            code=Reason.UNKNOWN_CONSTITUENCY.code,
+            message=Reason.UNKNOWN_CONSTITUENCY.sentence(
+                contract_id=rows.contract_id[index]
+            ),
+            raw=rows.tx_id[index],
+            is_cut=True,
+        )
+        for index, place in enumerate(found)
+        if place is None
+    )
+    rows.keep([place is not None for place in found])
+
+
+def _refusal(file: UnusableFile, now: datetime) -> ImportBatch:
+    return ImportBatch(
+        kind=BatchKind.UNKNOWN,
+        name=file.path,
+        status=BatchStatus.FAILED,
+        error_code=file.code,
+        error=file.message,
+        started_at=now,
+        finished_at=now,
+    )

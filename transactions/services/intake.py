@@ -1,0 +1,125 @@
+"""What is decided about a file before its lines are read."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+
+from django.db import connection
+
+from transactions.formats import ExportFile, UnreadableFile
+from transactions.models import BatchStatus, ImportBatch
+
+# Of the session-scoped advisory locks that mark a batch as being loaded.
+RUNNING_LOCK = 7_302_002
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A file with its content's digest, and the content itself where it is small."""
+
+    file: ExportFile
+    content: bytes | None = None
+    digest: bytes | None = None
+    error: UnreadableFile | None = None
+
+
+class Deliveries:
+    """Opens files a window at a time, so that look-ups are shared and memory bounded."""
+
+    WINDOW_FILES = 200
+    # Contents held at once: files of up to 8 MB share a window.
+    WINDOW_BYTES = 64 << 20
+
+    def windows(self, files: Sequence[ExportFile]) -> Iterator[list[Delivery]]:
+        """Yield the files in their order, hashed, a window at a time."""
+        remaining = iter(files)
+        while window := list(self._window(remaining)):
+            yield window
+
+    def _window(self, files: Iterator[ExportFile]) -> Iterator[Delivery]:
+        size = 0
+        for file in islice(files, self.WINDOW_FILES):
+            yield open_delivery(file)
+            size += file.size if file.is_small else 0
+            if size >= self.WINDOW_BYTES:
+                return
+
+
+def open_delivery(file: ExportFile) -> Delivery:
+    """Hash a file's content, and keep it where it is small."""
+    try:
+        if not file.is_small:
+            return Delivery(file, digest=file.sha256())
+        content = file.read_all()
+    except UnreadableFile as error:
+        return Delivery(file, error=error)
+    return Delivery(file, content=content, digest=sha256(content).digest())
+
+
+Known = dict[tuple[bytes, str, datetime | None], ImportBatch]
+
+
+def loaded_before(deliveries: Sequence[Delivery]) -> Known:
+    """Return the batches that loaded the same contents, by content, contract and hour."""
+    digests = [delivery.digest for delivery in deliveries if delivery.digest]
+    batches = ImportBatch.objects.filter(
+        status=BatchStatus.LOADED, sha256__in=digests
+    ).defer("error")
+    return {
+        (bytes(batch.sha256 or b""), batch.contract_id, batch.interval): batch
+        for batch in batches
+    }
+
+
+def next_batch_ids(count: int) -> list[int]:
+    """Return ids for new batches: known before the commit, to ask afterwards for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence('transactions_importbatch', 'id')) "
+            "FROM generate_series(1, %s)",
+            [count],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def mark_running(batch_id: int) -> None:
+    """Show that this session loads the batch, for as long as its connection lives."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [RUNNING_LOCK, batch_id])
+
+
+def unmark_running(batch_id: int) -> None:
+    """Take the mark away. After a lost connection there is none, which is no fault."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_unlock(%s, %s) FROM pg_locks "
+            "WHERE locktype = 'advisory' AND classid = %s AND objid = %s "
+            "AND pid = pg_backend_pid()",
+            [RUNNING_LOCK, batch_id, RUNNING_LOCK, batch_id],
+        )
+
+
+def mark_interrupted(clock: Callable[[], datetime]) -> None:
+    """Find batches whose loader is gone, and say so; importing the file finishes them."""
+    running = ImportBatch.objects.filter(status=BatchStatus.RUNNING)
+    for batch in running.order_by("id"):
+        if not _is_being_loaded(batch.pk):
+            running.filter(pk=batch.pk).update(
+                status=BatchStatus.INTERRUPTED,
+                finished_at=clock(),
+                error_code="interrupted",
+                error="The import was stopped half-way. Import the file again to finish.",
+            )
+
+
+def _is_being_loaded(batch_id: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' "
+            "AND classid = %s AND objid = %s AND granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+            [RUNNING_LOCK, batch_id],
+        )
+        return bool(cursor.fetchone()[0])
