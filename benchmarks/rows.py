@@ -1,67 +1,86 @@
-"""Rows to load: statements without files, and files with rows of real size."""
+"""Rows without files: statements in memory, in the columns the loader takes."""
 
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
+from django.utils import timezone
 
+from benchmarks.text import BASE58, ID_LENGTH, texts
 from elections.models import Constituency, Election
 from transactions.formats import Block, Statements
-from transactions.loader import Place
+from transactions.loader import Chunk, OpenBatch, Part, Place
+from transactions.models import BatchKind, ImportBatch
 from transactions.operations import Operation, Outcome
+from transactions.services.intake import next_batch_ids
 
-ALPHABET = np.frombuffer(
-    b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", dtype="S1"
-)
-ID_LENGTH = 44
-FIRST_MS = 1_789_700_000_000
-DAYS_MS = 60 * 3_600_000
+FIRST_MS = 1_789_700_400_000  # a full hour
+VOTING_MS = 60 * 3_600_000
 ISSUE, VOTE = int(Operation.BULLETIN_ISSUED), int(Operation.VOTE_CAST)
 
 
-@dataclass(frozen=True, slots=True)
-class Universe:
-    """Constituencies to load into."""
-
-    places: list[Place]
-
-
-def make_universe(name: str, constituencies: int) -> Universe:
+def make_places(name: str, constituencies: int) -> list[Place]:
     """Register an election of this many constituencies."""
-    election = Election.objects.create(slug=name, name=name, is_simulated=True)
+    election = Election.objects.create(
+        slug=name, name=name, timezone="Europe/Moscow", is_simulated=True
+    )
     Constituency.objects.bulk_create(
         Constituency(contract_id=f"{name}-{n:05}", name=f"{n}", election=election)
         for n in range(constituencies)
     )
-    known = Constituency.objects.filter(election=election).order_by("id")
-    return Universe(
-        [
-            Place(c.pk, election.pk, c.contract_id, "Europe/Moscow", "Europe/Moscow")
-            for c in known
-        ]
+    return places_of(name)
+
+
+def places_of(name: str) -> list[Place]:
+    """Return the constituencies of an election, as the loader needs them."""
+    known = Constituency.objects.filter(election__slug=name).order_by("id")
+    return [
+        Place(c.pk, c.election_id, c.contract_id, "Europe/Moscow", "Europe/Moscow")
+        for c in known
+    ]
+
+
+def make_chunk(
+    rng: np.random.Generator, places: Sequence[Place], *, rows: int, part_rows: int
+) -> Chunk:
+    """Return whole files of `part_rows` rows, each of some constituency."""
+    chosen = rng.integers(0, len(places), -(-rows // part_rows))
+    batch_ids = next_batch_ids(len(chosen))
+    parts = [
+        _make_part(rng, places[index], batch_id, part_rows)
+        for index, batch_id in zip(chosen, batch_ids, strict=True)
+    ]
+    by_id = {places[index].constituency_id: places[index] for index in chosen}
+    return Chunk(parts, by_id, timezone.now())
+
+
+def _make_part(
+    rng: np.random.Generator, place: Place, batch_id: int, rows: int
+) -> Part:
+    record = ImportBatch(
+        id=batch_id,
+        kind=BatchKind.PORTAL_DUMP,
+        name=f"{place.contract_id}_dump.csv",
+        contract_id=place.contract_id,
+        constituency_id=place.constituency_id,
+        sha256=rng.bytes(32),
+        started_at=timezone.now(),
     )
+    block = Block(statements(rng, rows))
+    return Part(OpenBatch(record), block, place.constituency_id, is_last=True)
 
 
-def ids(rng: np.random.Generator, count: int) -> list[str]:
-    """Return transaction ids as the ledger has them."""
-    letters = ALPHABET[rng.integers(0, len(ALPHABET), (count, ID_LENGTH))]
-    return [row.tobytes().decode() for row in letters]
-
-
-def statements(
-    rng: np.random.Generator, count: int, *, span_ms: int = DAYS_MS
-) -> Statements:
-    """Return as many issues and votes, half and half, within 60 hours or a part of it."""
-    start = FIRST_MS + int(rng.integers(0, DAYS_MS - span_ms + 1))
+def statements(rng: np.random.Generator, count: int) -> Statements:
+    """Return as many issues and votes, half and half, over 60 hours."""
     is_vote = rng.random(count) < 0.5
     raw = rng.bytes(48 * count)
-    digests = [raw[start : start + 16] for start in range(0, len(raw), 16)]
+    digests: list[bytes | None] = [
+        raw[start : start + 16] for start in range(0, len(raw), 16)
+    ]
     return Statements(
         line=list(range(1, count + 1)),
         contract_id=[],
-        tx_id=ids(rng, count),
-        timestamp_ms=(start + rng.integers(0, span_ms, count)).tolist(),
+        tx_id=[text.decode() for text in texts(rng, BASE58, ID_LENGTH, count)],
+        timestamp_ms=(FIRST_MS + rng.integers(0, VOTING_MS, count)).tolist(),
         operation=np.where(is_vote, VOTE, ISSUE).tolist(),
         outcome=[int(Outcome.ACCEPTED)] * count,
         quantity=[1] * count,

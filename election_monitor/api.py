@@ -293,11 +293,21 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def _body(error: APIException) -> dict[str, Any]:
-    if isinstance(error.detail, dict):
-        return dict(error.detail)
-    if isinstance(error.detail, list):
-        return {str(api_settings.NON_FIELD_ERRORS_KEY): error.detail}
-    return {"detail": error.detail}
+    detail = _plain(error.detail)
+    if isinstance(detail, dict):
+        return detail
+    if isinstance(detail, list):
+        return {str(api_settings.NON_FIELD_ERRORS_KEY): detail}
+    return {"detail": detail}
+
+
+def _plain(detail: Any) -> Any:
+    """Return the messages as plain strings, which every renderer can write."""
+    if isinstance(detail, dict):
+        return {name: _plain(messages) for name, messages in detail.items()}
+    if isinstance(detail, list):
+        return [_plain(message) for message in detail]
+    return str(detail)
 
 
 def _code(error: APIException) -> str:

@@ -55,5 +55,8 @@ def logging_config(log_format: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": "INFO"},
         # A line per request would bury the one line a minute that matters at rest.
-        "loggers": {"django_structlog": {"level": "WARNING"}},
+        "loggers": {
+            "django_structlog": {"level": "WARNING"},
+            "celery": {"level": "WARNING"},
+        },
     }

@@ -11,8 +11,10 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
 
+from election_monitor.api import refuse_unusable
 from elections.models import Election
 from elections.queries import elections_at_a_glance
 from transactions.queries import (
@@ -81,6 +83,14 @@ def _batches() -> tuple[defaultdict[int | None, dict[str, int]], dict[str, int]]
 
 def _in_words(numbers: dict[str, int]) -> list[tuple[str, int]]:
     return [(word, numbers[word]) for word in BATCH_WORDS if word in numbers]
+
+
+class ApiSchema(SpectacularAPIView):
+    """The description of the API, with parameters as strict as the API's own."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        refuse_unusable(request.query_params, ["format", "lang"])
 
 
 # Swagger UI writes style attributes; its start-up script comes from an address of ours.

@@ -12,6 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from election_monitor import embedded
+from election_monitor.environment import count, flag, url
 from election_monitor.logs import logging_config
 from election_monitor.secret import secret_key
 
@@ -22,7 +23,7 @@ env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 OWN_PREFIX = "ELECTION_MONITOR_"
-OWN_NAMES = {"CHUNK_ROWS", "CHUNK_FILES", "BRAND"}
+OWN_NAMES = {"CHUNK_ROWS", "CHUNK_FILES"}
 unknown = sorted(
     name
     for name in os.environ
@@ -34,13 +35,13 @@ if unknown:
         f"Unknown setting {', '.join(unknown)} in the environment. Known: {known}."
     )
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = flag("DEBUG", default=False)
 VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
 
 # Embedded services ---------------------------------------------------------------
 # Without a URL the project runs PostgreSQL and Redis of its own below VAR_DIR.
-EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
-EMBEDDED_REDIS = not env.str("REDIS_URL", default="")
+EMBEDDED_POSTGRES = not url("DATABASE_URL", schemes=["postgresql", "postgres"])
+EMBEDDED_REDIS = not url("REDIS_URL", schemes=["redis", "rediss", "unix"])
 
 DATABASES = {
     "default": env.db_url_config(
@@ -63,7 +64,7 @@ if not SECRET_KEY:
     )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-API_PUBLIC_READ = env.bool("API_PUBLIC_READ", default=EMBEDDED_POSTGRES)
+API_PUBLIC_READ = flag("API_PUBLIC_READ", default=EMBEDDED_POSTGRES)
 
 INSTALLED_APPS = [
     "elections",
@@ -195,8 +196,21 @@ CELERY_TASK_DEFAULT_QUEUE = "updates"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 30, "socket_keepalive": True}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+
+# Behind HTTPS, which whoever serves a real election has: DEBUG=0 and a database given.
+IS_PUBLIC = not DEBUG and not EMBEDDED_POSTGRES
+SECURE_SSL_REDIRECT = IS_PUBLIC
+# Health checks come from inside, by plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 31_536_000 if IS_PUBLIC else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_PUBLIC
+SECURE_HSTS_PRELOAD = IS_PUBLIC
+SESSION_COOKIE_SECURE = IS_PUBLIC
+CSRF_COOKIE_SECURE = IS_PUBLIC
 
 # Browser security ----------------------------------------------------------------
 X_FRAME_OPTIONS = "DENY"
@@ -216,8 +230,8 @@ IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 # Loader -------------------------------------------------------------------------
 # One database transaction loads this many lines, or this many files, at most: their
 # constituencies are locked for about a quarter of a second.
-CHUNK_ROWS = env.int("ELECTION_MONITOR_CHUNK_ROWS", default=20_000)
-CHUNK_FILES = env.int("ELECTION_MONITOR_CHUNK_FILES", default=500)
+CHUNK_ROWS = count("ELECTION_MONITOR_CHUNK_ROWS", default=20_000)
+CHUNK_FILES = count("ELECTION_MONITOR_CHUNK_FILES", default=500)
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="console")
 LOGGING = logging_config(LOG_FORMAT)

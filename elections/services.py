@@ -64,11 +64,9 @@ class RegistryService:
             opens=Min("constituencies__issue_opens_at"),
             closes=Max("constituencies__voting_closes_at"),
         )
-        for election in told.order_by("id"):
-            times = {"starts_at": election.opens, "ends_at": election.closes}
-            Election.objects.filter(pk=election.pk, window_source="ledger").exclude(
-                **times
-            ).update(**times)
+        for pk, opens, closes in told.order_by("id").values_list("id", "opens", "closes"):
+            times = {"starts_at": opens, "ends_at": closes}
+            elections.filter(pk=pk).exclude(**times).update(**times)
 
     def _take_registry_lock(self) -> None:
         with connection.cursor() as cursor:

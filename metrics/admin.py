@@ -169,11 +169,16 @@ def tell(request: HttpRequest, result: Aggregation) -> None:
     if result.hours_changed or result.constituencies_changed:
         messages.warning(
             request,
-            f"Differed from the ledger and were written: {result.hours_changed:,} hours, "
-            f"the totals of {result.constituencies_changed:,} constituencies.",
+            f"{_counted(result.hours_changed, 'hour', 'hours')} and the totals of "
+            f"{_counted(result.constituencies_changed, 'constituency', 'constituencies')} "
+            "differed from the ledger and were written.",
         )
     else:
         messages.success(request, "Counted again: all figures equal the ledger.")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 admin.site.register(HourlyStats, HourlyStatsAdmin)

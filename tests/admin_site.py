@@ -26,13 +26,12 @@ def staff_client() -> Client:
 def clerk_client(*permissions: str) -> Client:
     """Return a browser of a member of staff with these rights only."""
     users = get_user_model().objects
-    clerk = users.create_user(username="clerk", is_staff=True)
+    name = " and ".join(["clerk", *permissions])[:150]
+    clerk = users.create_user(username=name, is_staff=True)
     for permission in permissions:
         app_label, codename = permission.split(".")
         clerk.user_permissions.add(
-            Permission.objects.get(
-                content_type__app_label=app_label, codename=codename
-            )
+            Permission.objects.get(content_type__app_label=app_label, codename=codename)
         )
     client = Client()
     client.force_login(clerk)
@@ -53,8 +52,8 @@ def page_of(obj: Model) -> str:
 def run_action(client: Client, name: str, *objects: Model) -> list[str]:
     """Run an action on these objects; return what it told the user."""
     data = {"action": name, "_selected_action": [str(obj.pk) for obj in objects]}
-    response = client.post(list_of(type(objects[0])), data)
-    return messages_of(response)
+    response = client.post(list_of(type(objects[0])), data, follow=True)
+    return [str(message) for message in response.context["messages"]]
 
 
 def messages_of(response: Any) -> list[str]:
@@ -73,7 +72,7 @@ def edit(client: Client, obj: Model, **changes: Any) -> Any:
     """Fill the form of an object as it stands, with changes, and save it."""
     address = page_of(obj)
     form = client.get(address).context["adminform"].form
-    data = _filled(form) | {name: value for name, value in changes.items()}
+    data = _filled(form) | changes
     return client.post(address, data)
 
 

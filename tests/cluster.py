@@ -18,6 +18,8 @@ if not IS_WORKER:
     for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG"):
         os.environ.pop(name, None)
     os.environ["VAR_DIR"] = tempfile.mkdtemp(prefix="election-monitor-tests-")
+    # Whitenoise warns of a missing folder, and warnings are errors.
+    Path(os.environ["VAR_DIR"], "static").mkdir()
 
 
 def pytest_load_initial_conftests() -> None:

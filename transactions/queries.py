@@ -23,6 +23,10 @@ class Coverage:
     received: int
     expected: int
 
+    @property
+    def missing_count(self) -> int:
+        return self.expected - self.received
+
     def __add__(self, other: "Coverage") -> "Coverage":
         return Coverage(
             received=self.received + other.received,

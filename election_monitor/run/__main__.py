@@ -85,14 +85,13 @@ async def _supervise(port: int) -> None:
 def _programs(port: int) -> list[Program]:
     python = (sys.executable, "-m")
     celery = (*python, "celery", "--app", "election_monitor", "--quiet")
-    quiet = ("--loglevel", "WARNING")
-    worker = ("worker", *quiet, "--queues", "updates,import", "--concurrency")
+    worker = ("worker", "--queues", "updates,import", "--concurrency")
     alone = ("--without-gossip", "--without-mingle")
     gunicorn = (*python, "gunicorn", "--config", "python:election_monitor.web")
     programs = [
         Program("web", gunicorn, environment={"PORT": str(port)}),
         Program("worker", (*celery, *worker, WORKER_CONCURRENCY, *alone), AS_ROOT),
-        Program("beat", (*celery, "beat", *quiet)),
+        Program("beat", (*celery, "beat")),
     ]
     if demo.is_wanted():
         words = (sys.executable, "manage.py", "feed_demo")

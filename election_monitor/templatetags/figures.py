@@ -25,6 +25,16 @@ def percent(rate: float) -> str:
 @register.filter
 def moment(value: datetime, zone: str = "UTC") -> str:
     """Return date, time and offset in `zone`: 18 Sep 2026, 14:05:33 UTC+03:00."""
-    local = value.astimezone(ZoneInfo(zone))
+    return _written(value.astimezone(ZoneInfo(zone)), "%H:%M:%S")
+
+
+@register.filter
+def minute(value: datetime, zone: str = "UTC") -> str:
+    """Return the same without seconds: 18 Sep 2026, 14:05 UTC+03:00."""
+    return _written(value.astimezone(ZoneInfo(zone)), "%H:%M")
+
+
+def _written(local: datetime, clock: str) -> str:
     offset = f"{local:%z}"
-    return f"{local.day} {local:%b %Y, %H:%M:%S} UTC{offset[:3]}:{offset[3:]}"
+    zone = f"UTC{offset[:3]}:{offset[3:5]}"
+    return f"{local.day} {local:%b %Y}, {local:{clock}} {zone}"

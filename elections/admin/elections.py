@@ -5,8 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import FloatField, QuerySet
-from django.db.models.functions import Cast, NullIf
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -90,9 +89,7 @@ class ElectionAdmin(RegistryAdmin[Election]):
     ]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Election]":
-        votes = Cast("votes_by_register", FloatField())
-        rate = votes * 100 / NullIf("register_entries", 0)
-        return queries.elections().annotate(participation_rate=rate)
+        return queries.elections()
 
     def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
         if obj is None:

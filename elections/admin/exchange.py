@@ -21,6 +21,8 @@ from elections.admin.cells import as_published, neutralised
 from elections.locks import lock_constituencies
 from elections.models import Constituency, Election, Region, RegisterSource
 
+# Longer numbers do not fit the column.
+MOST_DIGITS = 10
 STAYS_IN_ITS_ELECTION = (
     "The constituency has rows in the ledger, so it stays in its election."
 )
@@ -68,6 +70,21 @@ class InstantWidget(Widget):  # type: ignore[misc]
 
     def render(self, value: Any, obj: Any = None, **_: object) -> str:
         return value.isoformat() if value else ""
+
+
+class CountWidget(Widget):  # type: ignore[misc]
+    """A whole number that is not negative, or nothing."""
+
+    def clean(self, value: Any, row: Any = None, **_: object) -> int | None:
+        text = str(value if value is not None else "").strip()
+        if not text:
+            return None
+        if not (text.isdecimal() and len(text) < MOST_DIGITS):
+            raise ValueError(f"“{text}” must be a whole number, such as 1200.")
+        return int(text)
+
+    def render(self, value: Any, obj: Any = None, **_: object) -> str:
+        return "" if value is None else str(value)
 
 
 class RegistryResource(ModelResource):  # type: ignore[misc]
@@ -153,6 +170,9 @@ class ElectionResource(RegistryResource):
 class ConstituencyResource(RegistryResource):
     election = Field("election", "election", widget=ReferenceWidget(Election, "slug"))
     region = Field("region", "region", widget=ReferenceWidget(Region, "code"))
+    stated_registered_voters = Field(
+        "stated_registered_voters", "stated_registered_voters", widget=CountWidget()
+    )
 
     class Meta(RegistryResource.Meta):
         model = Constituency
@@ -244,6 +264,10 @@ class ExchangeAdmin(ImportExportMixin):  # type: ignore[misc]
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return bool(self.has_view_or_change_permission(request))
+
+    def get_valid_export_item_pks(self, request: HttpRequest) -> list[int]:
+        # Rows are exported as a list is filtered, never one by one.
+        return []
 
     def process_result(self, result: Any, request: HttpRequest) -> HttpResponseBase:
         if result.has_errors() or result.has_validation_errors():

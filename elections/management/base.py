@@ -1,6 +1,7 @@
 """What the management commands of all apps share: examples, `--json`, a progress bar."""
 
 import json
+import signal
 from argparse import RawDescriptionHelpFormatter
 from typing import Any, ClassVar
 
@@ -43,3 +44,19 @@ class MonitorCommand(BaseCommand):
     def progress(self, *, total: int | None = None, unit: str) -> "tqdm[Any]":
         """Return a progress bar on a terminal, nothing elsewhere."""
         return tqdm(total=total, unit=f" {unit}", disable=None)
+
+
+class StopRequest:
+    """Ctrl-C and SIGTERM: what is in hand is finished, the rest left for next time."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._set)
+
+    def _set(self, *_: object) -> None:
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Tell whether somebody asked to stop."""
+        return self._is_set

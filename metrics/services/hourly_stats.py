@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 import structlog
@@ -55,7 +56,7 @@ class HourlyStatsService:
         if not connection.in_atomic_block:
             raise NotInTransaction("Apply deltas in the transaction of their rows.")
         # One JSON text: an array per column costs the driver five times as much.
-        values = {"now": now, "deltas": orjson.dumps(list(deltas)).decode()}
+        values: dict[str, Any] = {"now": now, "deltas": orjson.dumps(list(deltas)).decode()}
         with connection.cursor() as cursor:
             cursor.execute(statements["add_to_hours"], values)
             cursor.execute(statements["add_to_totals"], values)
@@ -126,10 +127,10 @@ class HourlyStatsService:
         now: datetime,
     ) -> Aggregation:
         result = Aggregation()
-        period = {"start": start, "end": end, "now": now}
+        period: dict[str, Any] = {"start": start, "end": end, "now": now}
         for group in in_groups(constituencies):
             with transaction.atomic(), connection.cursor() as cursor:
-                ids = {"constituency_ids": lock_constituencies(c.pk for c in group)}
+                ids: dict[str, Any] = {"constituency_ids": lock_constituencies(c.pk for c in group)}
                 cursor.execute(statements["recount_hours"], ids | period)
                 result.hours_changed += len(cursor.fetchall())
                 cursor.execute(statements["recount_totals"], ids)

@@ -1,5 +1,6 @@
 -- Count hours again from the ledger and write those that differ.
 -- Parameters: constituency ids; start and end of a half-open period, or nulls; now.
+-- An hour that the period cuts is counted whole: zones differ in where hours begin.
 -- Returns: constituency and hour of every row written.
 -- The caller holds the locks of the constituencies, so nothing moves underneath.
 WITH zone AS (
@@ -26,8 +27,24 @@ WITH zone AS (
     FROM transactions_transaction AS ledger
     JOIN zone USING (constituency_id)
     WHERE NOT ledger.rolled_back
-        AND (%(start)s::timestamptz IS NULL OR ledger."timestamp" >= %(start)s)
-        AND (%(end)s::timestamptz IS NULL OR ledger."timestamp" < %(end)s)
+        AND (
+            %(start)s::timestamptz IS NULL
+            OR date_trunc('hour', ledger."timestamp", zone.name)
+                >= date_trunc('hour', %(start)s::timestamptz, zone.name)
+        )
+        AND (
+            %(end)s::timestamptz IS NULL
+            OR date_trunc('hour', ledger."timestamp", zone.name) < %(end)s
+        )
+        -- The same, roughly, in words that the index on time understands.
+        AND (
+            %(start)s::timestamptz IS NULL
+            OR ledger."timestamp" >= %(start)s::timestamptz - interval '2 hours'
+        )
+        AND (
+            %(end)s::timestamptz IS NULL
+            OR ledger."timestamp" < %(end)s::timestamptz + interval '2 hours'
+        )
     GROUP BY 1, 2
 ), emptied AS (
     UPDATE metrics_hourlystats AS stats
@@ -41,9 +58,21 @@ WITH zone AS (
         version = stats.version + 1
     FROM zone
     WHERE stats.constituency_id = zone.constituency_id
-        AND (%(start)s::timestamptz IS NULL OR stats.hour >= %(start)s)
+        AND (
+            %(start)s::timestamptz IS NULL
+            OR stats.hour >= date_trunc('hour', %(start)s::timestamptz, zone.name)
+        )
         AND (%(end)s::timestamptz IS NULL OR stats.hour < %(end)s)
-        AND stats.transaction_count <> 0
+        AND (
+            stats.bulletins_issued,
+            stats.votes_cast,
+            stats.revotes,
+            stats.transaction_count,
+            stats.failed_count,
+            stats.participation_rate
+        ) IS DISTINCT FROM (
+            0, 0, 0, 0, 0, 0 / NULLIF(zone.registered_voters, 0)::float8
+        )
         AND NOT EXISTS (
             SELECT 1 FROM counted
             WHERE counted.constituency_id = stats.constituency_id

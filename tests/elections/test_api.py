@@ -11,11 +11,7 @@ from tests.factories import (
     make_staff,
 )
 
-pytestmark = [
-    pytest.mark.django_db,
-    # Tests run before the static files have been collected.
-    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),
-]
+pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 9, 18, 9, tzinfo=UTC)
 

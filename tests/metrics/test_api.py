@@ -8,11 +8,7 @@ from metrics.models import HourlyStats
 from tests.factories import make_constituency, make_election, make_region
 from tests.feed import receive
 
-pytestmark = [
-    pytest.mark.django_db,
-    # Tests run before the static files have been collected.
-    pytest.mark.filterwarnings("ignore:No directory at:UserWarning"),
-]
+pytestmark = pytest.mark.django_db
 
 # 08:00 in Moscow.
 OPENING = datetime(2026, 9, 18, 5, tzinfo=UTC)

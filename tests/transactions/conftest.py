@@ -94,8 +94,8 @@ def load(election, write) -> Load:
 
 def environment_of_test_database() -> dict[str, str]:
     """Return what makes another process use the database of this test."""
-    name, host = connection.settings_dict["NAME"], connection.settings_dict["HOST"]
-    user = connection.settings_dict["USER"]
+    name, user = connection.settings_dict["NAME"], connection.settings_dict["USER"]
+    host = connection.settings_dict["OPTIONS"]["host"]
     return {
         "DATABASE_URL": f"postgresql://{user}@/{name}?host={host}",
         "REDIS_URL": settings.REDIS_URL,

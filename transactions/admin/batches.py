@@ -204,9 +204,10 @@ class WaitingBatchAdmin(BatchPages[WaitingBatch]):
     actions = ["load"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[WaitingBatch]":
-        waiting = super().get_queryset(request).filter(status=BatchStatus.WAITING)
+        kept = super().get_queryset(request).filter(status=BatchStatus.WAITING)
         known = Constituency.objects.filter(contract_id=OuterRef("contract_id"))
-        return waiting.annotate(is_registered=Exists(known))
+        # A file of many contracts names none: loading it again tells.
+        return kept.annotate(is_registered=Q(contract_id="") | Exists(known))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("transactions.view_importbatch")
@@ -236,6 +237,11 @@ class WaitingBatchAdmin(BatchPages[WaitingBatch]):
 
     @admin.display(description="next step", ordering="is_registered")
     def next_step(self, obj: Any) -> SafeString:
+        if not obj.contract_id:
+            rows = cells.list_url(RejectedRow, batch=obj.pk)
+            return cells.links(
+                [("register the contracts of its rows, then load it", rows)]
+            )
         if obj.is_registered:
             return cells.badge("good", "registered: load it")
         address = reverse("admin:elections_constituency_add")

@@ -145,8 +145,8 @@ class LedgerAdmin(ReadOnlyAdmin[Ledger]):
             "is_searched": form.is_bound and not form.errors,
             "rows": items,
             "stories": stories(items) if _is_by_id(form) else [],
-            "next_page": _address_after(request, page.after),
-            "first_page": _address_after(request, "") if "after" in request.GET else "",
+            "next_page": _address(request, page.after) if page.after else "",
+            "first_page": _address(request, "") if "after" in request.GET else "",
             **(extra_context or {}),
         }
         return TemplateResponse(
@@ -216,13 +216,10 @@ def _after(rows: "QuerySet[Transaction]", cursor: str) -> "QuerySet[Transaction]
     )
 
 
-def _address_after(request: HttpRequest, after: str) -> str:
+def _address(request: HttpRequest, after: str) -> str:
+    """Return the same search, from the row behind `after` on."""
     query = {name: value for name, value in request.GET.items() if name != "after"}
-    if after:
-        query["after"] = after
-    elif "after" not in request.GET:
-        return ""
-    return f"?{urlencode(query)}"
+    return f"?{urlencode(query | ({'after': after} if after else {}))}"
 
 
 def _is_by_id(form: SearchForm) -> bool:

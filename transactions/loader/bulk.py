@@ -17,7 +17,8 @@ def copy_records(records: Sequence[Model]) -> None:
         if not (field.primary_key and records[0].pk is None)
     ]
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    with connection.cursor() as cursor:
+    # Django turns the driver's errors into its own for execute(), not for copy().
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         statement = f'COPY "{meta.db_table}" ({columns}) FROM STDIN'
         with cursor.copy(statement) as copy:
             for record in records:

@@ -192,7 +192,9 @@ class Chunk:
 
     def per_part(self, rows: pl.DataFrame) -> list[int]:
         """Return how many of `rows` belong to each part."""
-        return np.bincount(rows["part"].to_numpy(), minlength=len(self.parts)).tolist()
+        parts = rows["part"].to_numpy()
+        counts: list[int] = np.bincount(parts, minlength=len(self.parts)).tolist()
+        return counts
 
 
 def _joined(blocks: Sequence[Statements], column: str) -> list[Any]:

@@ -73,6 +73,8 @@ def _as_csv(rows: pl.DataFrame) -> str:
 
 def find_known(keys: Sequence[Key]) -> dict[Key, Statement]:
     """Return what the ledger holds of these transactions."""
+    if not keys:
+        return {}
     rows = _fetch("find_known", **_arrays(keys, "constituency_ids", "tx_ids"))
     return {(row["constituency_id"], row["tx_id"]): _stored(row) for row in rows}
 
@@ -86,6 +88,8 @@ def find_voted_keys(voters: Sequence[Voter]) -> set[Voter]:
 def write_states(settlements: Iterable[Settlement]) -> None:
     """Store which statement holds of known transactions; votes are elected afterwards."""
     changed = [settlement.holder for settlement in settlements]
+    if not changed:
+        return
     _execute(
         "set_state",
         constituency_ids=[row.constituency_id for row in changed],
@@ -117,6 +121,8 @@ def elect_first_votes(voters: Sequence[Voter]) -> list[tuple[int, int, int]]:
 
     Returns the changes as (constituency, time stamp in ms, +1 counts now or −1 no more).
     """
+    if not voters:
+        return []
     rows = _tuples("find_first_votes", **_arrays(voters, "constituency_ids", "senders"))
     removed = [(row[0], row[3], row[4]) for row in rows if row[3] is not None]
     elected = [(row[0], row[1], row[2]) for row in rows if row[1] is not None]
@@ -163,7 +169,8 @@ def _execute(name: str, **parameters: Any) -> None:
 def _tuples(name: str, **parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statements[name], parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _fetch(name: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -109,7 +109,9 @@ class Loader:
         locked = lock_constituencies(chunk.places)
         if missing := set(chunk.places).difference(locked):
             # The ledger has no foreign key that would notice.
-            gone = ", ".join(chunk.places[place].contract_id for place in sorted(missing))
+            gone = ", ".join(
+                chunk.places[place].contract_id for place in sorted(missing)
+            )
             raise ConstituencyGone(f"Deleted while it was being loaded: {gone}.")
         plan = self._append(frame)
         changes = _settle_known(chunk, plan)
@@ -133,18 +135,18 @@ class Loader:
             plan = make_plan(frame, ask_about_all=True)
             ledger.copy_rows(plan.new)
         else:
-            self._ask_about_all &= bool(plan.settlements or plan.contested)
+            self._ask_about_all &= plan.has_surprises
         return plan
 
 
 def _settle_known(chunk: Chunk, plan: Plan) -> pl.DataFrame:
     """Write what changes in known transactions; return all changes of the chunk."""
-    if plan.advanced:
-        ledger.write_states(plan.advanced)
+    ledger.write_states(plan.restated)
     ledger.record_flips(plan.settlements, chunk.now)
     elections = ledger.elect_first_votes(sorted(plan.contested))
     records.save_terms(chunk)
-    ledger.refresh_terms(_places_told_about(plan))
+    if told := _places_told_about(plan):
+        ledger.refresh_terms(told)
     return pl.concat(
         [
             contributions.of_rows(plan.new),

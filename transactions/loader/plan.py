@@ -58,6 +58,8 @@ class Plan:
     settlements: list[Settlement]
     # Voters whose first vote has to be found again after the rows are written.
     contested: set[ledger.Voter]
+    # Rows were known, or voters had voted, although nothing in the chunk hinted at it.
+    has_surprises: bool
 
     @property
     def flipped(self) -> list[Settlement]:
@@ -70,39 +72,42 @@ class Plan:
         ]
 
     @property
-    def advanced(self) -> list[Settlement]:
-        """Return the known transactions that a later statement decides now."""
+    def restated(self) -> list[Settlement]:
+        """Return the known transactions that another statement decides now."""
         return [
             settlement
             for settlement in self.settlements
             if settlement.stored is not None
-            # On a tie of positions "rolled back" holds: only the state differs.
-            and (settlement.stored.position, settlement.stored.rolled_back)
-            != (settlement.holder.position, settlement.holder.rolled_back)
+            and settlement.holder.outranks(settlement.stored)
         ]
 
 
 def make_plan(frame: pl.DataFrame, *, ask_about_all: bool) -> Plan:
     """Decide what each statement does; look up all ids and voters, or only suspects."""
     marked = frame.with_columns(is_repeated=pl.len().over(KEY) > 1)
-    suspect = pl.lit(ask_about_all) | pl.col("is_repeated") | pl.col("rolled_back")
-    known = ledger.find_known(marked.filter(suspect).select(KEY).unique().rows())
+    suspects = marked.filter(pl.col("is_repeated") | pl.col("rolled_back"))
+    asked = marked if ask_about_all else suspects
+    known = ledger.find_known(asked.select(KEY).unique().rows())
     open_rows = _rows_to_settle(marked, known)
     settlements = _settle_all(open_rows, known)
     plain = frame.select(STATEMENT_COLUMNS)
     if settlements:
         plain = plain.join(open_rows, on=KEY, how="anti")
     new = pl.concat([plain, _settled_as_new(settlements)])
-    contested = _voters_of_flipped_votes(settlements)
-    if ask_about_all:
-        voters = new.filter(IS_LIVE_VOTE & HAS_VOTER).select(VOTER).unique().rows()
-        contested |= ledger.find_voted_keys(voters)
+    voted = ledger.find_voted_keys(_voters(new)) if ask_about_all else set()
+    contested = _voters_of_flipped_votes(settlements) | voted
     return Plan(
         new=_with_counted(new, contested),
         plain=plain,
         settlements=settlements,
         contested=contested,
+        has_surprises=bool(voted or known.keys() - set(suspects.select(KEY).rows())),
     )
+
+
+def _voters(rows: pl.DataFrame) -> list[ledger.Voter]:
+    """Return the keys whose votes are among these rows."""
+    return rows.filter(IS_LIVE_VOTE & HAS_VOTER).select(VOTER).unique().rows()
 
 
 def _rows_to_settle(

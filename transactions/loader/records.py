@@ -67,7 +67,9 @@ def _ending(part: Part, now: datetime) -> dict[str, Any]:
     if part.batch.lacks_constituencies:
         # Not "loaded": the same content has to be read again later.
         return {"status": BatchStatus.WAITING, "finished_at": now}
-    return {"status": BatchStatus.LOADED, "finished_at": now}
+    # It may have been taken for interrupted while its connection was away.
+    fine = {"error_code": "", "error": ""}
+    return {"status": BatchStatus.LOADED, "finished_at": now, **fine}
 
 
 def _first_record(part: Part, counts: PartCounts, now: datetime) -> ImportBatch:
@@ -230,9 +232,17 @@ def _next_version(part: Part, latest: dict[Hour, FeedHour]) -> FeedHour | None:
 
 def _save_vanished(hour: FeedHour, earlier: FeedHour) -> int:
     """List the transactions that only the earlier version has; return their number."""
-    gone = missing_hashes(earlier.row_hashes, hour.row_hashes)
+    if not earlier.pk:
+        # Written by this very chunk, by a COPY that tells no keys.
+        earlier = FeedHour.objects.get(
+            constituency_id=earlier.constituency_id,
+            interval=earlier.interval,
+            version=earlier.version,
+        )
+    gone = missing_hashes(bytes(earlier.row_hashes), bytes(hour.row_hashes))
     if not gone:
         return 0
+    earlier_id = earlier.pk or _id_of_version(earlier)
     rows = Transaction.objects.filter(constituency_id=hour.constituency_id)
     tx_ids = rows.alias(digest=HASH_OF_TX_ID).filter(digest__in=gone)
     return len(
@@ -241,15 +251,23 @@ def _save_vanished(hour: FeedHour, earlier: FeedHour) -> int:
                 batch_id=hour.batch_id,
                 constituency_id=hour.constituency_id,
                 tx_id=tx_id,
-                earlier=earlier,
+                earlier_id=earlier_id,
             )
             for tx_id in tx_ids.order_by("tx_id").values_list("tx_id", flat=True)
         )
     )
 
 
+def _id_of_version(hour: FeedHour) -> int:
+    """Return the id of a version from this chunk: COPY does not tell it."""
+    known = FeedHour.objects.filter(
+        constituency_id=hour.constituency_id, interval=hour.interval
+    )
+    return known.values_list("id", flat=True).get(version=hour.version)
+
+
 def missing_hashes(of: bytes, absent_from: bytes) -> list[bytes]:
     """Return the row hashes in the first string that the second has not."""
     dtype = np.dtype(f"V{HASH_BYTES}")
-    mine = set(np.frombuffer(bytes(of), dtype=dtype).tolist())
-    return sorted(mine - set(np.frombuffer(bytes(absent_from), dtype=dtype).tolist()))
+    mine = set(np.frombuffer(of, dtype=dtype).tolist())
+    return sorted(mine - set(np.frombuffer(absent_from, dtype=dtype).tolist()))

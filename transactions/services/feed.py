@@ -4,6 +4,7 @@ import io
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
@@ -37,7 +38,7 @@ def register_simulation(world: World) -> Election:
     regions = {contract.district.region for contract in world.contracts}
     Region.objects.bulk_create(
         (
-            Region(code=region.code, name=region.name, timezone=region.timezone)
+            Region(code=str(region.code), name=region.name, timezone=region.timezone)
             for region in sorted(regions, key=lambda region: region.code)
         ),
         ignore_conflicts=True,
@@ -45,7 +46,7 @@ def register_simulation(world: World) -> Election:
     drafts = [
         ConstituencyDraft(
             contract_id=contract.contract_id,
-            region_code=contract.district.region.code,
+            region_code=str(contract.district.region.code),
             region_name=contract.district.region.name,
             name=contract.name,
         )
@@ -125,6 +126,7 @@ def _block(events: Sequence[Event]) -> Block:
     for event in events:
         by_contract[event.contract_id].append(event)
     whole = Block()
+    offset = 0
     for contract_id, lines in by_contract.items():
         text = io.BytesIO(b"\n".join(event.line for event in lines))
         for block in read(Kind.PORTAL_DUMP, text):
@@ -132,9 +134,15 @@ def _block(events: Sequence[Event]) -> Block:
             stated = [lines[number - 1] for number in rows.line]
             rows.contract_id = [contract_id] * len(rows)
             rows.position = [hour_base(e.hour_ms) + e.ordinal for e in stated]
+            # A line is known by its number, so the contracts' numbers must not meet.
+            rows.line = [offset + number for number in rows.line]
             whole.statements.extend(rows)
-            whole.rejections.extend(block.rejections)
+            whole.rejections.extend(
+                replace(rejection, line=offset + rejection.line)
+                for rejection in block.rejections
+            )
             whole.terms.extend(block.terms)
+        offset += len(lines)
     return whole
 
 

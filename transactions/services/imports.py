@@ -120,7 +120,7 @@ class ImportService:
                 self._summary.is_stopped = True
                 break
             record = self._record(delivery, batch_id)
-            key = (record.sha256 or b"", record.contract_id, record.interval)
+            key = (delivery.digest or b"", record.contract_id, record.interval)
             if key == self._last_key:
                 # Copies of one file stand side by side: the first may still be in hand.
                 self._assembly.flush()

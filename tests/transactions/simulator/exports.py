@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.oracle import File, Recount, recount
@@ -22,7 +23,7 @@ FIGURES = (
 
 
 def plan(*injections: str, faults=frozenset(), **changes) -> ElectionPlan:
-    fields = {"slug": "test", "name": "Симуляция: проверка", "constituencies": 12}
+    fields: dict[str, Any] = {"slug": "test", "name": "Симуляция: проверка", "constituencies": 12}
     fields |= {"transactions": 8_000, "seed": 5, "faults": frozenset(faults)}
     parsed = tuple(parse_injection(item) for item in injections)
     return ElectionPlan(**(fields | changes), injections=parsed)

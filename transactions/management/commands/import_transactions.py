@@ -1,7 +1,6 @@
 """`manage.py import_transactions`: export files into the ledger."""
 
 import os
-import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,7 +9,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from elections.management.base import MonitorCommand
+from elections.management.base import MonitorCommand, StopRequest
+from elections.models import Election
 from elections.services import RegistryService
 from transactions.services import ImportSummary, WorkerDied, import_paths
 
@@ -79,10 +79,8 @@ rows, waiting or failed files; 1 nothing usable, or a fault
         sys.exit(_exit_status(summary))
 
     def _import(self, options: dict[str, Any]) -> ImportSummary:
-        stop = _StopRequest()
-        election = options["election"] and RegistryService().ensure_election(
-            slug=options["election"]
-        )
+        stop = StopRequest()
+        election = self._election(options["election"], is_trial=options["dry_run"])
         with self.progress(unit="files") as bar:
             try:
                 return import_paths(
@@ -97,6 +95,16 @@ rows, waiting or failed files; 1 nothing usable, or a fault
             except WorkerDied as error:
                 raise CommandError(str(error)) from error
 
+    def _election(self, slug: str | None, *, is_trial: bool) -> Election | None:
+        if slug is None:
+            return None
+        if Election.objects.filter(slug=slug).exists() or not is_trial:
+            return RegistryService().ensure_election(slug=slug)
+        raise CommandError(
+            f"No election has the slug {slug}: the import would create it, a dry run "
+            "does not."
+        )
+
     def _tell_problems(self, summary: ImportSummary) -> None:
         lines = list(_by_reason(summary.problems))
         for line in lines[:PROBLEMS_SHOWN]:
@@ -106,21 +114,6 @@ rows, waiting or failed files; 1 nothing usable, or a fault
             self.stderr.write(f"… and {more} more, see Import batches in the admin.")
         if summary.is_stopped:
             self.stderr.write("Stopped. Import the same files again to finish.")
-
-
-class _StopRequest:
-    """Ctrl-C and SIGTERM: the chunk in hand is finished, the rest left for next time."""
-
-    def __init__(self) -> None:
-        self._is_set = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._set)
-
-    def _set(self, *_: object) -> None:
-        self._is_set = True
-
-    def is_set(self) -> bool:
-        return self._is_set
 
 
 def _by_reason(problems: list[tuple[str, str]]) -> Iterator[str]:

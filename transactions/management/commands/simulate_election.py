@@ -1,15 +1,15 @@
 """Simulate an election: write its export files, or feed its rows to the ledger."""
 
-import json
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError, CommandParser
 
+from elections.management.base import MonitorCommand, StopRequest
+from transactions.services import feed_simulation
 from transactions.simulator import (
     FAULTS,
     INJECTION_KINDS,
@@ -26,50 +26,36 @@ from transactions.simulator import (
 
 Parsed = TypeVar("Parsed")
 
-EXAMPLES = """examples:
-  simulate_election --slug demo --constituencies 40 --transactions 100000 --out exports
-  simulate_election --slug test --constituencies 200 --seed 7 --inject burst:3% bot:50 \\
-      --faults all --layout zips --out exports
-"""
-
 
 def _table(title: str, rows: dict[str, str]) -> str:
     lines = [f"  {name:<17} {meaning}" for name, meaning in rows.items()]
     return "\n".join([f"{title}:", *lines])
 
 
-class Command(BaseCommand):
+class Command(MonitorCommand):
     """Translates options into a plan, and what came of it into a summary."""
 
     help = (
         "Simulate a faithful election; write its files with --out, or feed the ledger."
     )
+    examples = "\n".join(
+        [
+            """examples:
+  simulate_election --slug demo --constituencies 40 --transactions 100000 --out exports
+  simulate_election --slug test --constituencies 200 --seed 7 --inject burst:3 bot:50 \\
+      --faults all --layout zips --out exports
+  simulate_election --slug live --rate 500
+""",
+            _table(
+                "kinds of --inject, each in 5 % of the constituencies", INJECTION_KINDS
+            ),
+            "",
+            _table("--faults (default: those of single rows, the first nine)", FAULTS),
+        ]
+    )
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Show the examples and tables with their lines as they are."""
-        epilog = "\n".join(
-            [
-                EXAMPLES,
-                _table(
-                    "kinds of --inject, each in 5 % of the constituencies",
-                    INJECTION_KINDS,
-                ),
-                "",
-                _table(
-                    "--faults (default: those of single rows, the first nine)", FAULTS
-                ),
-            ]
-        )
-        return super().create_parser(
-            prog_name,
-            subcommand,
-            epilog=epilog,
-            formatter_class=RawDescriptionHelpFormatter,
-            **kwargs,
-        )
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the options."""
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         add = parser.add_argument
         add("--slug", required=True, help="public id of the election")
         add("--name", help="its name; by default one that says it is simulated")
@@ -111,7 +97,6 @@ class Command(BaseCommand):
             help="a new or empty folder for the files",
         )
         add("--layout", choices=LAYOUTS, default="tree", help="of the files")
-        add("--json", action="store_true", help="print the summary as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Simulate, then write or feed."""
@@ -119,36 +104,39 @@ class Command(BaseCommand):
             world = build(_plan(options))
         except ValueError as error:
             raise CommandError(str(error)) from error
-        if options["out"] is None:
-            summary = self._feed(world, options)
-        else:
-            summary = self._write(world, options)
-        self._report(summary, as_json=options["json"])
+        do = self._write if options["out"] else self._feed
+        summary = do(world, options)
+        sentences = [
+            f"{name.replace('_', ' '):>20}  {value}" for name, value in summary.items()
+        ]
+        self.answer(summary, *sentences, as_json=options["json"])
 
     def _write(self, world: World, options: dict[str, Any]) -> dict[str, Any]:
-        progress = partial(self._count, len(world.contracts) + len(world.strangers))
-        try:
-            truth = write_files(world, options["out"], options["layout"], progress)
-        except OSError as error:
-            raise CommandError(str(error)) from error
+        total = len(world.contracts) + len(world.strangers)
+        with self.progress(total=total, unit="constituencies") as bar:
+            try:
+                truth = write_files(
+                    world,
+                    options["out"],
+                    options["layout"],
+                    lambda done, rows: bar.update(1),
+                )
+            except OSError as error:
+                raise CommandError(str(error)) from error
         return {"slug": world.plan.slug, "out": str(options["out"]), **_totals(truth)}
 
     def _feed(self, world: World, options: dict[str, Any]) -> dict[str, Any]:
-        raise CommandError("Say with --out where the files of the election are to go.")
-
-    def _count(self, total: int, done: int, rows: int) -> None:
-        """Show on a terminal how far it is; a log gets nothing."""
-        if self.stderr.isatty():
-            end = "\n" if done == total else ""
-            line = f"\r{done}/{total} constituencies, {rows} rows"
-            self.stderr.write(line, style_func=str, ending=end)
-
-    def _report(self, summary: dict[str, Any], *, as_json: bool) -> None:
-        if as_json:
-            self.stdout.write(json.dumps(summary, ensure_ascii=False))
-            return
-        for name, value in summary.items():
-            self.stdout.write(f"{name.replace('_', ' '):>20}  {value}")
+        with self.progress(unit="rows") as bar:
+            try:
+                summary = feed_simulation(
+                    world,
+                    rate=options["rate"],
+                    is_stopped=StopRequest().is_set,
+                    on_progress=bar.update,
+                )
+            except ValueError as error:
+                raise CommandError(str(error)) from error
+        return {"slug": world.plan.slug, **summary.as_json()}
 
 
 def _parsed(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:

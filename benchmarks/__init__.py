@@ -1,0 +1,1 @@
+"""Every performance claim, measured beside the limit it is held against."""

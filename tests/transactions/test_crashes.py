@@ -1,0 +1,375 @@
+"""Killed, stopped, cut off: what was committed stays, and the next run finishes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import OperationalError, connection, connections, transaction
+
+from elections.models import Constituency
+from metrics.models import HourlyStats
+from metrics.services import HourlyStatsService
+from tests.oracle import recount
+from tests.tables import hourly_table, parse_table, totals_table
+from tests.transactions.conftest import environment_of_test_database
+from tests.transactions.lines import (
+    A,
+    B,
+    content,
+    hour_file,
+    issue,
+    rollback_of,
+    vote,
+)
+from tests.transactions.test_exactness import expected_state, stored_state
+from transactions.loader import Loader
+from transactions.models import BatchStatus, ImportBatch, Transaction
+from transactions.services import ImportService
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEADLINE_SECONDS = 30
+# The hour is there before, so that a test can hold its row and the loader waits for it.
+BEFORE = hour_file("08:00", vote("v0", "10:01", key="k0"))
+# With two rows per chunk: the second chunk is the first to touch 10:00.
+FILE = hour_file(
+    "09:00",
+    issue("i1", "09:05", to="u1 u2"),
+    vote("v1", "09:10", key="k1"),
+    vote("v2", "10:10", key="k1"),
+    issue("i2", "10:20"),
+    rollback_of(issue("i1", "09:05", to="u1 u2")),
+    vote("v3", "11:00", key="k3"),
+)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr("transactions.loader.load.FIRST_PAUSE_SECONDS", 0.02)
+
+
+def wait_until(is_true, what):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not (found := is_true()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+    return found
+
+
+def waiting_sessions():
+    """Return the sessions that wait for a lock of this one.
+
+    Not from pg_stat_activity, which stands still inside a transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT pid FROM pg_locks WHERE NOT granted "
+            "AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+@contextmanager
+def holding(rows):
+    """Hold the locks of some rows, so that a loader waits for them."""
+    with transaction.atomic():
+        assert list(rows.select_for_update())
+        yield
+
+
+def ten_oclock():
+    return HourlyStats.objects.filter(hour__hour=10)
+
+
+def exact(election, *files):
+    counted = recount([BEFORE, *files], {A: ZoneInfo("UTC")})
+    assert stored_state(election) == expected_state(counted, [A])
+
+
+# A process of its own -----------------------------------------------------------------
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Start `manage.py import_transactions` on a file, two rows per chunk."""
+    started = []
+
+    def start(name=FILE.name, text=None):
+        path = tmp_path / name
+        path.write_bytes(text or content(FILE))
+        words = ["manage.py", "import_transactions", path, "--workers", "1", "--json"]
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=django_settings.BASE_DIR,
+            env=os.environ
+            | environment_of_test_database()
+            | {"ELECTION_MONITOR_CHUNK_ROWS": "2"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.wait(DEADLINE_SECONDS)
+
+
+def is_alone():
+    """Tell whether the sessions of killed loaders have ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        return cursor.fetchone() == (0,)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=DEADLINE_SECONDS)
+    assert "Traceback" not in err, err
+    return process.returncode, json.loads(out)
+
+
+def test_a_loader_killed_in_mid_chunk_is_finished_by_the_next(election, load, command):
+    load(BEFORE)
+    with holding(ten_oclock()):
+        victim = command()
+        wait_until(waiting_sessions, "the second chunk")
+        kill(victim)
+    wait_until(is_alone, "the end of the killed loader's session")
+    left = ImportBatch.objects.get(status=BatchStatus.RUNNING)
+    between = hourly_table()
+
+    status, told = finish(command())
+
+    left.refresh_from_db()
+    assert between == parse_table("""
+        hour  | bulletins_issued | votes_cast | transaction_count
+        09:00 |                2 |          1 |                 2
+        10:00 |                0 |          1 |                 1
+    """)
+    assert (left.status, left.chunks, left.rows_read) == (BatchStatus.INTERRUPTED, 1, 2)
+    assert (status, told["rows_read"], told["accepted"]) == (0, 6, 4)
+    exact(election, FILE)
+
+
+PLAIN = b"""contract_id,timestamp,tx_id,operation,sender
+%(A)s,2026-09-18T09:10Z,v1,vote_cast,k1
+%(A)s,2026-09-18T10:10Z,v2,vote_cast,k1
+%(B)s,2026-09-18T09:20Z,v1,vote_cast,k1
+%(B)s,2026-09-18T09:30Z,v2,vote_cast,k2
+""" % {b"A": A.encode(), b"B": B.encode()}
+
+
+def test_a_loader_killed_between_chunks_is_finished_by_the_next(two_contracts, command):
+    # The first chunk is all A; the second waits for B before it writes anything.
+    with holding(Constituency.objects.filter(contract_id=B)):
+        victim = command("rows.csv", PLAIN)
+        wait_until(waiting_sessions, "the second chunk")
+        kill(victim)
+    wait_until(is_alone, "the end of the killed loader's session")
+    left = ImportBatch.objects.get()
+    between = totals_table()
+
+    status, told = finish(command("rows.csv", PLAIN))
+
+    left.refresh_from_db()
+    assert between == parse_table(f"""
+        name | votes_cast | revotes | transaction_count
+        {A}  |          1 |       1 |                 2
+        {B}  |          0 |       0 |                 0
+    """)
+    assert (left.status, left.chunks, left.rows_read) == (BatchStatus.INTERRUPTED, 1, 2)
+    assert (status, told["accepted"], told["duplicate"]) == (0, 2, 2)
+    assert totals_table() == parse_table(f"""
+        name | votes_cast | revotes | transaction_count
+        {A}  |          1 |       1 |                 2
+        {B}  |          2 |       0 |                 2
+    """)
+
+
+def test_ctrl_c_finishes_the_chunk_in_hand_and_the_next_run_the_rest(
+    election, load, command
+):
+    load(BEFORE)
+    with holding(ten_oclock()):
+        process = command()
+        wait_until(waiting_sessions, "the second chunk")
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=DEADLINE_SECONDS)
+
+    stopped = ImportBatch.objects.exclude(status=BatchStatus.LOADED).get()
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert "again to finish" in err
+    assert json.loads(out)["rows_read"] == 4
+    assert (stopped.chunks, stopped.rows_read) == (2, 4)
+    exact(election, replace(FILE, lines=FILE.lines[:4]))
+
+    status, _ = finish(command())
+
+    stopped.refresh_from_db()
+    assert stopped.status == BatchStatus.INTERRUPTED
+    assert status == 0
+    exact(election, FILE)
+
+
+# A connection that breaks -------------------------------------------------------------
+
+
+def in_thread(job):
+    """Run a job on a connection of its own; return the thread and what it returns."""
+    results = []
+
+    def run():
+        try:
+            results.append(job())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, results
+
+
+def test_a_connection_that_breaks_in_mid_chunk_is_tried_again(
+    election, load, write, settings
+):
+    load(BEFORE)
+    settings.CHUNK_ROWS = 2
+    files = write(FILE)
+    with holding(ten_oclock()):
+        thread, results = in_thread(lambda: ImportService().import_files(files))
+        (first,) = wait_until(waiting_sessions, "the second chunk")
+        connection.cursor().execute("SELECT pg_terminate_backend(%s)", [first])
+        wait_until(lambda: waiting_sessions() - {first}, "the second try")
+    thread.join(DEADLINE_SECONDS)
+
+    assert [summary.rows_read for summary in results] == [6]
+    assert ImportBatch.objects.get(interval=FILE.interval).status == BatchStatus.LOADED
+    exact(election, FILE)
+
+
+def test_a_connection_that_breaks_between_chunks_is_opened_again(
+    election, load, write, settings, monkeypatch
+):
+    load(BEFORE)
+    settings.CHUNK_ROWS = 2
+    after_chunks(monkeypatch, 2, lambda: connection.connection.close())
+
+    summary = load(FILE)
+
+    assert (summary.rows_read, summary.accepted) == (6, 6)
+    exact(election, FILE)
+
+
+def after_chunks(monkeypatch, number, action):
+    """Do something after each of the first committed chunks."""
+    load_chunk, actions = Loader.load, iter([action] * number)
+
+    def load_and_act(loader, chunk):
+        result = load_chunk(loader, chunk)
+        next(actions, lambda: None)()
+        return result
+
+    monkeypatch.setattr(Loader, "load", load_and_act)
+
+
+def answer_lost(raw):
+    raw.commit()
+    raw.close()
+
+
+def never_arrived(raw):
+    raw.close()
+
+
+def arrives_late(raw):
+    """Commit while the client asks already what became of it."""
+
+    def commit():
+        time.sleep(0.3)
+        raw.commit()
+        raw.close()
+
+    threading.Thread(target=commit).start()
+
+
+@contextmanager
+def commits_that_fail(monkeypatch, number, fate):
+    """Let the COMMIT with this number end in an error, whatever became of it."""
+    wrapper = connections["default"]
+    numbers = iter(range(1, 1_000))
+
+    def commit(original=wrapper.commit):
+        if next(numbers) != number:
+            return original()
+        raw, wrapper.connection = wrapper.connection, None
+        fate(raw)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wrapper, "commit", commit)
+        yield
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("fate", [answer_lost, never_arrived, arrives_late])
+def test_a_commit_without_an_answer_counts_once(
+    election, load, settings, monkeypatch, number, fate
+):
+    load(BEFORE)
+    settings.CHUNK_ROWS = 2
+
+    with commits_that_fail(monkeypatch, number, fate):
+        summary = load(FILE)
+
+    batch = ImportBatch.objects.get(interval=FILE.interval)
+    assert (summary.rows_read, summary.accepted) == (6, 6)
+    assert (batch.rows_read, batch.accepted, batch.chunks) == (6, 6, 3)
+    assert batch.status == BatchStatus.LOADED
+    exact(election, FILE)
+
+
+def test_a_database_that_stays_away_is_an_error_and_nothing_is_half_done(
+    election, load, settings, monkeypatch
+):
+    load(BEFORE)
+    settings.CHUNK_ROWS = 2
+    monkeypatch.setattr("transactions.loader.load.ATTEMPTS", 2)
+    monkeypatch.setattr(HourlyStatsService, "apply", refusing_from(2))
+
+    with pytest.raises(OperationalError):
+        load(FILE)
+
+    assert Transaction.objects.count() == 3
+    assert ImportBatch.objects.get(interval=FILE.interval).status == BatchStatus.RUNNING
+
+
+def refusing_from(number, original=HourlyStatsService.apply):
+    """Return an `apply` that fails from this call on."""
+    calls = iter(range(1, 1_000))
+
+    def apply(service, deltas, *, now):
+        if next(calls) >= number:
+            raise OperationalError("the database system is shutting down")
+        return original(service, deltas, now=now)
+
+    return apply
