@@ -80,7 +80,7 @@ def _versions() -> list[str]:
 def _server_settings() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT name || ' ' || current_setting(name) FROM unnest(%s) AS name",
+            "SELECT name || ' ' || current_setting(name) FROM unnest(%s::text[]) AS name",
             [SETTINGS],
         )
         return [row[0] for row in cursor.fetchall()]

@@ -38,7 +38,8 @@ def running_services() -> Iterator[None]:
         yield
     finally:
         # A second Ctrl-C must not leave servers behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         _close_connection()
         embedded.stop(var_dir)
         shutil.rmtree(var_dir, ignore_errors=True)

@@ -58,5 +58,7 @@ def logging_config(log_format: str) -> dict[str, Any]:
         "loggers": {
             "django_structlog": {"level": "WARNING"},
             "celery": {"level": "WARNING"},
+            # django_structlog says the same of a refused request, with its id.
+            "django.request": {"level": "ERROR"},
         },
     }

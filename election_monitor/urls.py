@@ -1,7 +1,9 @@
 """Where everything is."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from election_monitor import health, pages
 
@@ -14,6 +16,11 @@ urlpatterns = [
     path("api/v1/", include("metrics.api.urls")),
     path("api/v1/schema/", pages.ApiSchema.as_view(), name="schema"),
     path("api/v1/docs/", pages.api_viewer, name="api-viewer"),
+    # The admin names no icon, so browsers ask for this one.
+    path(
+        "favicon.ico",
+        RedirectView.as_view(url=static("election_monitor/icon.svg")),
+    ),
     path("admin/", admin.site.urls),
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),

@@ -73,8 +73,9 @@ class HourlyStatsAdmin(RecountAdmin[HourlyStats], ReadOnlyAdmin[HourlyStats]):
     ]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[HourlyStats]":
-        rows = queries.hourly_stats().order_by()
-        return rows.select_related(
+        # Not joined: a join would be made for all rows before the page is cut.
+        rows = queries.hourly_stats().order_by().select_related(None)
+        return rows.prefetch_related(
             "election", "constituency__election", "constituency__region"
         )
 

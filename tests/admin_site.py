@@ -77,7 +77,7 @@ def edit(client: Client, obj: Model, **changes: Any) -> Any:
 
 
 def _filled(form: Any) -> dict[str, Any]:
-    data = {}
+    data: dict[str, Any] = {}
     for name in form.fields:
         value = form[name].value()
         if isinstance(value, bool):

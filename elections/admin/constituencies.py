@@ -64,14 +64,14 @@ class ConstituencyAdmin(BigTableAdmin[Constituency], RegistryAdmin[Constituency]
     list_display = [
         "short_name",
         "contract",
-        "of_election",
-        "of_region",
-        "state",
         "issued",
         "cast",
         "participation",
         "transactions",
         "last_transaction",
+        "state",
+        "of_election",
+        "of_region",
         "pages",
     ]
     list_select_related = ["election", "region"]

@@ -39,13 +39,13 @@ class ElectionAdmin(RegistryAdmin[Election]):
     resource_classes = [ElectionResource]
     list_display = [
         "short_name",
-        "status",
-        "constituencies",
         "bulletins_issued",
         "votes_cast",
         "participation",
         "transactions",
         "last_transaction",
+        "status",
+        "constituencies",
     ]
     list_filter = [StatusFilter, "is_simulated", "kind"]
     search_fields = ["slug", "name"]

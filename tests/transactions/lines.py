@@ -1,9 +1,9 @@
 """Lines and files of the observers' portal, short enough to read in a test.
 
-    vote("v1", "09:10", key="k1")           an accepted vote
-    fail(vote("v1", "09:10"))               the same, refused by the contract
-    rollback_of(vote("v1", "09:10"))        the line that cancels it
-    hour_file("09:00", line, line)          the file of an hour
+vote("v1", "09:10", key="k1")           an accepted vote
+fail(vote("v1", "09:10"))               the same, refused by the contract
+rollback_of(vote("v1", "09:10"))        the line that cancels it
+hour_file("09:00", line, line)          the file of an hour
 """
 
 import json

@@ -365,6 +365,15 @@ def test_elections_and_constituencies_name_the_hours_that_are_missing(staff, wit
         assert "2026-09-18 11:00" not in page
 
 
+def test_a_large_election_names_missing_hours_on_request(staff, with_gap, monkeypatch):
+    monkeypatch.setattr("transactions.admin.places.QUICK_CONSTITUENCIES", 0)
+    address = page_of(with_gap.election)
+
+    assert "2026-09-18 10:00" not in text_of(staff.get(address))
+    assert f"{address}?missing=1" in text_of(staff.get(address))
+    assert "2026-09-18 10:00" in text_of(staff.get(address, {"missing": 1}))
+
+
 def test_lists_tell_how_many_hour_files_came(staff, with_gap):
     for model in (Election, Constituency):
         (row,) = staff.get(list_of(model)).context["cl"].result_list

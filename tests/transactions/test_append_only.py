@@ -56,7 +56,7 @@ def test_no_transaction_is_deleted(ledger):
     [
         "constituency_id = constituency_id + 1",
         "tx_id = tx_id || 'x'",
-        "\"timestamp\" = \"timestamp\" + interval '1 ms'",
+        '"timestamp" = "timestamp" + interval \'1 ms\'',
         "operation = 1",
         "outcome = 2, counted = false",
         "quantity = quantity + 1",

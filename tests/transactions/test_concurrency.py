@@ -77,9 +77,7 @@ def busy_hours():
         lines += [fail(vote(f"f{n}", "10:10")) for n in range(2)]
         files += [
             hour_file("09:00", *lines, contract_id=contract_id),
-            hour_file(
-                "10:00", *map(rollback_of, lines[::3]), contract_id=contract_id
-            ),
+            hour_file("10:00", *map(rollback_of, lines[::3]), contract_id=contract_id),
             hour_file("11:00", *lines[::6], contract_id=contract_id),
             dump(*lines[::-1], register("r1", add=7), contract_id=contract_id),
             hour_file(
@@ -118,9 +116,7 @@ def test_two_votes_of_one_key_in_two_loaders_are_one_vote(election, write, seed)
     early = [vote(f"a-{key}", "09:10", key=key) for key in keys]
     late = [vote(f"b-{key}", "09:20", key=key) for key in reversed(keys)]
 
-    at_once(
-        loading(write, hour_file("09:00", *early)), loading(write, dump(*late))
-    )
+    at_once(loading(write, hour_file("09:00", *early)), loading(write, dump(*late)))
 
     assert totals_table() == parse_table("""
         votes_cast | revotes | transaction_count

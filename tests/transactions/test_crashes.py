@@ -37,7 +37,7 @@ from transactions.services import ImportService
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
 # The hour is there before, so that a test can hold its row and the loader waits for it.
 BEFORE = hour_file("08:00", vote("v0", "10:01", key="k0"))
 # With two rows per chunk: the second chunk is the first to touch 10:00.

@@ -8,9 +8,9 @@ from elections.models import Constituency
 from metrics.services import verify
 from tests.tables import hourly_table, parse_table, totals_table
 from tests.transactions.lines import (
+    BROKEN,
     A,
     B,
-    BROKEN,
     create,
     dump,
     fail,

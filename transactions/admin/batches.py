@@ -108,17 +108,17 @@ class ImportBatchAdmin(BatchPages[ImportBatch]):
         "id",
         "file",
         "state",
-        "kind",
-        "place",
-        "hour",
+        "problem",
         "read",
         "loaded",
         "known",
-        "refused",
         "in_conflict",
+        "refused",
         "gone",
         "outside",
-        "problem",
+        "place",
+        "hour",
+        "kind",
         "started",
     ]
     list_display_links = ["id", "file"]
@@ -196,7 +196,7 @@ class ImportBatchAdmin(BatchPages[ImportBatch]):
 
 
 class WaitingBatchAdmin(BatchPages[WaitingBatch]):
-    list_display = ["id", "file", "contract", "hour", "size", "started", "next_step"]
+    list_display = ["id", "file", "next_step", "contract", "hour", "size", "started"]
     list_display_links = ["id", "file"]
     search_fields = ["name", "contract_id__exact"]
     search_help_text = "A part of the file's name, or a whole contract id"

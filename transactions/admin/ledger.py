@@ -143,6 +143,7 @@ class LedgerAdmin(ReadOnlyAdmin[Ledger]):
             "media": self.media,
             "form": form,
             "is_searched": form.is_bound and not form.errors,
+            "is_one_place": bool(form.data.get("constituency")),
             "rows": items,
             "stories": stories(items) if _is_by_id(form) else [],
             "next_page": _address(request, page.after) if page.after else "",

@@ -65,6 +65,8 @@ class Loader:
         # Whether ids and voters are likely to be known: then it is cheaper to ask
         # first than to have the database object.
         self._ask_about_all = False
+        # What the last try did, if its COMMIT got no answer.
+        self._unanswered: ChunkResult | None = None
 
     def load(self, chunk: Chunk) -> ChunkResult:
         """Commit the chunk and return what it did.
@@ -74,6 +76,7 @@ class Loader:
                 of the chunk is stored.
         """
         frame = chunk.frame()
+        self._unanswered = None
         result = self._load_until_committed(chunk, frame)
         for part in chunk.parts:
             part.batch.chunks += 1
@@ -100,8 +103,12 @@ class Loader:
             with transaction.atomic(durable=not self.is_trial):
                 result = self._write(chunk, frame)
         except DATABASE_AWAY:
+            if result is None or self.is_trial:
+                raise
             # The connection can break between the server's commit and its answer.
-            if result is None or self.is_trial or not _is_committed(chunk):
+            self._unanswered = result
+            connection.close()
+            if not _is_committed(chunk):
                 raise
         return result
 
@@ -113,6 +120,10 @@ class Loader:
                 chunk.places[place].contract_id for place in sorted(missing)
             )
             raise ConstituencyGone(f"Deleted while it was being loaded: {gone}.")
+        # Or before the server came to commit: it has by now, or never will, since the
+        # locks are free.
+        if self._unanswered is not None and _is_committed(chunk):
+            return self._unanswered
         plan = self._append(frame)
         changes = _settle_known(chunk, plan)
         deltas = contributions.hour_deltas(changes, chunk.places)
@@ -200,7 +211,6 @@ def _count_lines(chunk: Chunk, frame: pl.DataFrame, plan: Plan) -> list[PartCoun
 
 def _is_committed(chunk: Chunk) -> bool:
     """Tell whether the chunk reached the database, by the chunk number of its files."""
-    connection.close()
     batch = chunk.parts[0].batch
     stored = ImportBatch.objects.filter(pk=batch.record.pk).values_list("chunks")
     return stored.first() == (batch.chunks + 1,)

@@ -47,13 +47,31 @@ def keep_content(record: ImportBatch, file: ExportFile) -> None:
 
 
 def forget_loaded() -> None:
-    """Remove waiting batches, and their copies, whose content is loaded meanwhile."""
+    """Remove waiting batches, and their copies, whose content is loaded meanwhile.
+
+    One that was loaded in part stays, for rows of the ledger come from it.
+    """
     loaded = ImportBatch.objects.filter(status=BatchStatus.LOADED)
     for batch in ImportBatch.objects.filter(status=BatchStatus.WAITING).order_by("id"):
         same = loaded.filter(sha256=batch.sha256, contract_id=batch.contract_id)
-        if same.filter(interval=batch.interval).exists():
-            Path(batch.source_path).unlink(missing_ok=True)
+        successor = same.filter(interval=batch.interval).order_by("id").last()
+        if successor is None:
+            continue
+        Path(batch.source_path).unlink(missing_ok=True)
+        if batch.chunks:
+            _settle(batch, successor)
+        else:
             batch.delete()
+
+
+def _settle(batch: ImportBatch, successor: ImportBatch) -> None:
+    """Let a batch wait no more whose missing rows came with a later one."""
+    batch.rejected_rows.filter(code=UNKNOWN_CONSTITUENCY, resolved_by=None).update(
+        resolved_by=successor
+    )
+    ImportBatch.objects.filter(pk=batch.pk).update(
+        status=BatchStatus.LOADED, error_code="", error="", source_path=""
+    )
 
 
 def _waits(record: ImportBatch) -> bool:
