@@ -1,4 +1,4 @@
-"""What a spawned worker process does first.
+"""What a worker process does first.
 
 A module of its own, because a new process imports it before the models can be.
 """
@@ -7,6 +7,7 @@ import signal
 from multiprocessing.synchronize import Event
 
 import django
+from django.apps import apps
 
 _stop: Event
 
@@ -16,7 +17,8 @@ def prepare(stop: Event) -> None:
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    django.setup()
+    if not apps.ready:
+        django.setup()
 
 
 def is_stopped() -> bool:

@@ -18,6 +18,7 @@ from transactions.deltas import HourDelta
 
 logger = structlog.get_logger(__name__)
 
+
 class UnknownConstituency(ValueError):
     """No constituency has this contract id; register it first."""
 
@@ -56,7 +57,10 @@ class HourlyStatsService:
         if not connection.in_atomic_block:
             raise NotInTransaction("Apply deltas in the transaction of their rows.")
         # One JSON text: an array per column costs the driver five times as much.
-        values: dict[str, Any] = {"now": now, "deltas": orjson.dumps(list(deltas)).decode()}
+        values: dict[str, Any] = {
+            "now": now,
+            "deltas": orjson.dumps(list(deltas)).decode(),
+        }
         with connection.cursor() as cursor:
             cursor.execute(statements["add_to_hours"], values)
             cursor.execute(statements["add_to_totals"], values)
@@ -130,10 +134,11 @@ class HourlyStatsService:
         period: dict[str, Any] = {"start": start, "end": end, "now": now}
         for group in in_groups(constituencies):
             with transaction.atomic(), connection.cursor() as cursor:
-                ids: dict[str, Any] = {"constituency_ids": lock_constituencies(c.pk for c in group)}
+                ids: dict[str, Any] = {
+                    "constituency_ids": lock_constituencies(c.pk for c in group)
+                }
                 cursor.execute(statements["recount_hours"], ids | period)
                 result.hours_changed += len(cursor.fetchall())
                 cursor.execute(statements["recount_totals"], ids)
                 result.constituencies_changed += len(cursor.fetchall())
         return result
-

@@ -26,7 +26,9 @@ WITH zone AS (
         count(*) FILTER (WHERE outcome = 2) AS failed_count
     FROM transactions_transaction AS ledger
     JOIN zone USING (constituency_id)
-    WHERE NOT ledger.rolled_back
+    -- Said of the ledger itself, so that the planner sees the key to read it by.
+    WHERE ledger.constituency_id = ANY(%(constituency_ids)s::bigint[])
+        AND NOT ledger.rolled_back
         AND (
             %(start)s::timestamptz IS NULL
             OR date_trunc('hour', ledger."timestamp", zone.name)

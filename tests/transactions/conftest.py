@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -86,7 +87,7 @@ def _written(files: Sequence[File], folders: Iterator[Path]) -> Iterator[ExportF
 def load(election, write) -> Load:
     """Load files in the order given; return what that did."""
 
-    def load(*files: File, **options: object) -> ImportSummary:
+    def load(*files: File, **options: Any) -> ImportSummary:
         return ImportService(**options).import_files(write(*files))
 
     return load

@@ -126,6 +126,16 @@ def command(tmp_path):
         process.communicate()
 
 
+def wait_until_blocked(process):
+    """Wait until the process waits for a lock that this test holds."""
+
+    def is_blocked():
+        assert process.poll() is None, process.stderr.read()
+        return waiting_sessions()
+
+    wait_until(is_blocked, "the chunk that is held up")
+
+
 def kill(process):
     process.send_signal(signal.SIGKILL)
     process.wait(DEADLINE_SECONDS)
@@ -151,7 +161,7 @@ def test_a_loader_killed_in_mid_chunk_is_finished_by_the_next(election, load, co
     load(BEFORE)
     with holding(ten_oclock()):
         victim = command()
-        wait_until(waiting_sessions, "the second chunk")
+        wait_until_blocked(victim)
         kill(victim)
     wait_until(is_alone, "the end of the killed loader's session")
     left = ImportBatch.objects.get(status=BatchStatus.RUNNING)
@@ -182,7 +192,7 @@ def test_a_loader_killed_between_chunks_is_finished_by_the_next(two_contracts, c
     # The first chunk is all A; the second waits for B before it writes anything.
     with holding(Constituency.objects.filter(contract_id=B)):
         victim = command("rows.csv", PLAIN)
-        wait_until(waiting_sessions, "the second chunk")
+        wait_until_blocked(victim)
         kill(victim)
     wait_until(is_alone, "the end of the killed loader's session")
     left = ImportBatch.objects.get()
@@ -211,7 +221,7 @@ def test_ctrl_c_finishes_the_chunk_in_hand_and_the_next_run_the_rest(
     load(BEFORE)
     with holding(ten_oclock()):
         process = command()
-        wait_until(waiting_sessions, "the second chunk")
+        wait_until_blocked(process)
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=DEADLINE_SECONDS)
 

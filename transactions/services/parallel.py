@@ -21,6 +21,8 @@ OnFiles = Callable[[int], None]
 # start does not matter.
 TASKS_PER_WORKER = 16
 
+# A worker is ready after two seconds; less than this is loaded sooner without.
+WORTH_A_POOL = 100_000_000
 
 # How soon a stop request reaches the workers.
 STOP_POLL_SECONDS = 0.2
@@ -84,9 +86,10 @@ def load_waiting(batches: Sequence[ImportBatch]) -> ImportSummary:
 
 def _deal(files: Sequence[ExportFile], workers: int) -> list[list[ExportFile]]:
     """Cut the files, which are sorted by contract, into tasks of whole contracts."""
-    if workers < 2:
+    total = sum(_weight(file) for file in files)
+    if workers < 2 or total < WORTH_A_POOL:
         return [list(files)]
-    target = sum(_weight(file) for file in files) / (workers * TASKS_PER_WORKER)
+    target = total / (workers * TASKS_PER_WORKER)
     tasks: list[list[ExportFile]] = []
     weight = target
     for group in _contracts(files):
@@ -112,8 +115,10 @@ class _Pool:
     """Worker processes, each with a connection of its own."""
 
     def __init__(self, workers: int) -> None:
-        # Spawned, not forked: neither connections nor polars survive a fork.
-        context = multiprocessing.get_context("spawn")
+        # Forked from a process that has only imported, never from this one: neither a
+        # connection nor the threads of polars survive a fork.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["transactions.preloaded"])
         self._stop = context.Event()
         self._executor = ProcessPoolExecutor(
             workers,
