@@ -7,7 +7,6 @@ from celery import Celery, signals
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "election_monitor.settings")
 
 
-
 def leave_logging_to_django(**_: object) -> None:
     """Keep Celery from replacing the log format of the settings."""
 

@@ -43,7 +43,9 @@ def delete_simulated_election(slug: str) -> dict[str, int]:
         election = Election.objects.select_for_update().get(slug=slug)
         if not election.is_simulated:
             raise NotSimulated(f"{slug} is a real election: nothing of it is deleted.")
-        ids = Constituency.objects.filter(election=election).values_list("id", flat=True)
+        ids = Constituency.objects.filter(election=election).values_list(
+            "id", flat=True
+        )
         lock_constituencies(ids)
         return {
             rows.model._meta.label_lower: rows._raw_delete(rows.db)

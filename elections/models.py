@@ -167,17 +167,17 @@ HAS_LISTS = Q(voters_list_count__gt=0)
 REGISTERED_VOTERS = Case(
     When(HAS_LISTS, then=F("ledger_registered_voters")),
     default=F("stated_registered_voters"),
-    output_field=models.IntegerField(),
+    output_field=models.BigIntegerField(),
 )
 
 
-def counter(help_text: str) -> "models.IntegerField[int, int]":
+def counter(help_text: str) -> "models.BigIntegerField[int, int]":
     """Return a field that only the services write.
 
     Signed: PostgreSQL checks the proposed row of an upsert before it resolves the
     conflict, so an increment of −1 would be refused by an unsigned column.
     """
-    return models.IntegerField(default=0, editable=False, help_text=help_text)
+    return models.BigIntegerField(default=0, editable=False, help_text=help_text)
 
 
 class Constituency(models.Model):
@@ -228,7 +228,7 @@ class Constituency(models.Model):
     voters_list_count = counter("Accepted voters' lists on the ledger.")
     registered_voters = models.GeneratedField(
         expression=REGISTERED_VOTERS,
-        output_field=models.IntegerField(null=True),
+        output_field=models.BigIntegerField(null=True),
         db_persist=True,
         help_text="People on the register; null where nobody knows.",
     )

@@ -64,7 +64,9 @@ class RegistryService:
             opens=Min("constituencies__issue_opens_at"),
             closes=Max("constituencies__voting_closes_at"),
         )
-        for pk, opens, closes in told.order_by("id").values_list("id", "opens", "closes"):
+        for pk, opens, closes in told.order_by("id").values_list(
+            "id", "opens", "closes"
+        ):
             times = {"starts_at": opens, "ends_at": closes}
             elections.filter(pk=pk).exclude(**times).update(**times)
 

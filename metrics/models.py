@@ -23,19 +23,21 @@ class HourlyStats(models.Model):
         help_text="Start of the hour in the constituency's zone."
     )
     timestamp = models.DateTimeField(help_text="When this row changed last.")
-    # Not PositiveIntegerField: PostgreSQL checks the proposed row of an upsert before it
+    # Signed: PostgreSQL checks the proposed row of an upsert before it
     # resolves the conflict, so a rolled-back vote (−1) would be refused.
-    bulletins_issued = models.IntegerField(default=0, help_text="Ballots handed out.")
-    votes_cast = models.IntegerField(
+    bulletins_issued = models.BigIntegerField(
+        default=0, help_text="Ballots handed out."
+    )
+    votes_cast = models.BigIntegerField(
         default=0, help_text="Accepted votes, one per voter key."
     )
-    revotes = models.IntegerField(
+    revotes = models.BigIntegerField(
         default=0, help_text="Further accepted votes by a key that has voted."
     )
-    transaction_count = models.IntegerField(
+    transaction_count = models.BigIntegerField(
         default=0, help_text="Transactions of any kind that are not rolled back."
     )
-    failed_count = models.IntegerField(
+    failed_count = models.BigIntegerField(
         default=0, help_text="Transactions that the contract refused."
     )
     participation_rate = models.FloatField(

@@ -5,8 +5,9 @@ import signal
 from argparse import RawDescriptionHelpFormatter
 from typing import Any, ClassVar
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import InterfaceError, OperationalError
 from tqdm import tqdm
 
 
@@ -25,6 +26,16 @@ class MonitorCommand(BaseCommand):
             formatter_class=RawDescriptionHelpFormatter,
             **kwargs,
         )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command; a database that stays away is no reason for a traceback."""
+        try:
+            return super().execute(*args, **options)
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(
+                f"The database does not answer: {str(error).strip()}. What was committed "
+                "stays; run the command again."
+            ) from error
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -31,11 +31,11 @@ SELECT
 FROM json_to_recordset(%(deltas)s::json) AS delta (
     constituency_id bigint,
     hour timestamptz,
-    bulletins_issued integer,
-    votes_cast integer,
-    revotes integer,
-    transaction_count integer,
-    failed_count integer
+    bulletins_issued bigint,
+    votes_cast bigint,
+    revotes bigint,
+    transaction_count bigint,
+    failed_count bigint
 )
 JOIN elections_constituency AS constituency ON constituency.id = delta.constituency_id
 ORDER BY delta.constituency_id, delta.hour

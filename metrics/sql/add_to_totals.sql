@@ -16,23 +16,23 @@ SET bulletins_issued = constituency.bulletins_issued + delta.bulletins_issued,
 FROM (
     SELECT
         constituency_id,
-        sum(bulletins_issued)::integer AS bulletins_issued,
-        sum(votes_cast)::integer AS votes_cast,
-        sum(revotes)::integer AS revotes,
-        sum(transaction_count)::integer AS transaction_count,
-        sum(failed_count)::integer AS failed_count,
-        sum(registered_voters)::integer AS registered_voters,
-        sum(voters_lists)::integer AS voters_lists,
+        sum(bulletins_issued)::bigint AS bulletins_issued,
+        sum(votes_cast)::bigint AS votes_cast,
+        sum(revotes)::bigint AS revotes,
+        sum(transaction_count)::bigint AS transaction_count,
+        sum(failed_count)::bigint AS failed_count,
+        sum(registered_voters)::bigint AS registered_voters,
+        sum(voters_lists)::bigint AS voters_lists,
         max(last_transaction_at) AS last_transaction_at
     FROM json_to_recordset(%(deltas)s::json) AS hour_delta (
         constituency_id bigint,
-        bulletins_issued integer,
-        votes_cast integer,
-        revotes integer,
-        transaction_count integer,
-        failed_count integer,
-        registered_voters integer,
-        voters_lists integer,
+        bulletins_issued bigint,
+        votes_cast bigint,
+        revotes bigint,
+        transaction_count bigint,
+        failed_count bigint,
+        registered_voters bigint,
+        voters_lists bigint,
         last_transaction_at timestamptz
     )
     GROUP BY constituency_id

@@ -25,6 +25,7 @@ def statement(position, rolled_back=PRESENT, *, part=0, **content):
         "polling_station": "",
         "payload": b"p",
         "position": position,
+        "is_placed": True,
         "rolled_back": rolled_back,
     }
     return Statement(**(values | content))
@@ -182,3 +183,29 @@ def test_two_files_dissent_each_for_itself():
     one, two = statement(1, part=1), statement(2, part=2)
 
     assert settle(statement(9, GONE), [one, two]).dissenting == [one, two]
+
+
+def unplaced(**content):
+    """Return a line whose place in its file is still to be counted."""
+    return statement(100, **({"is_placed": False} | content))
+
+
+def test_lines_of_one_file_are_counted_in_their_order():
+    result = settle(None, [unplaced(), unplaced(rolled_back=GONE), unplaced()])
+
+    assert (result.holder.position, result.holder.rolled_back) == (102, PRESENT)
+
+
+def test_each_file_counts_its_own_lines():
+    result = settle(None, [unplaced(), unplaced(part=1, rolled_back=GONE)])
+
+    assert (result.holder.position, result.holder.rolled_back) == (100, GONE)
+
+
+def test_a_line_in_conflict_takes_no_ordinal():
+    result = settle(
+        None, [unplaced(), unplaced(quantity=2), unplaced(rolled_back=GONE)]
+    )
+
+    assert fates(result) == (2, 0, 1)
+    assert result.holder.position == 101

@@ -19,6 +19,7 @@ from transactions.formats.errors import RowRefused, UnreadableFile
 from transactions.formats.lines import BYTE_ORDER_MARK, bounded_lines
 from transactions.formats.reasons import FileReason, Reason, clean
 from transactions.formats.rows import (
+    LARGEST_QUANTITY,
     MAX_LINE_BYTES,
     BlockBuilder,
     checked_id,
@@ -38,7 +39,6 @@ OPTIONAL = ("sender", "uik", "outcome", "quantity", "rolled_back")
 _DELIMITERS = ",;\t"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_MOST = 2**31 - 1
 _OUTCOMES = {outcome.label: int(outcome) for outcome in Outcome}
 _REGISTER_CHANGES = {
     Operation.ADD_VOTERS_LIST,
@@ -288,14 +288,14 @@ def _quantity(operation: Operation, value: object) -> int:
     """Return the quantity as `Statements` defines it; `value` may leave it open."""
     given = _number(value)
     if operation is Operation.BULLETIN_ISSUED:
-        return _within(1 if given is None else given, 0, _MOST)
+        return _within(1 if given is None else given, 0, LARGEST_QUANTITY)
     if operation is Operation.VOTE_CAST:
         return _within(1 if given is None else given, 1, 1)
     if operation not in _REGISTER_CHANGES:
         return 0
     if operation is Operation.REMOVE_FROM_VOTERS_LIST:
-        return -_within(abs(given or 0), 0, _MOST)
-    return _within(given or 0, 0, _MOST)
+        return -_within(abs(given or 0), 0, LARGEST_QUANTITY)
+    return _within(given or 0, 0, LARGEST_QUANTITY)
 
 
 def _number(value: object) -> int | None:

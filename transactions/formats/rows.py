@@ -21,6 +21,8 @@ MAX_LINE_BYTES = 16 << 20
 # 2000-01-01 and 2100-01-01, in milliseconds since 1970.
 EARLIEST_MS = 946_684_800_000
 END_OF_TIME_MS = 4_102_444_800_000
+# One transaction of a list holds 300 voters; a country's register fits in a hundred lists.
+LARGEST_QUANTITY = 1_000_000
 # A polling station is a region code and a number; this leaves room for other countries.
 _LONGEST_STATION = 64
 # Refused lines and recipients can be many times larger than plain rows: a block ends

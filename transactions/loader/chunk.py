@@ -1,6 +1,6 @@
 """What one database transaction loads: pieces of files, side by side, as columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, repeat
@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from transactions.formats import Block, Statements
-from transactions.loader.ordinals import OrdinalCounter
+from transactions.loader.ordinals import Keys, OrdinalCounter
 from transactions.models import ImportBatch
 from transactions.positions import hour_base, interval_base
 
@@ -31,8 +31,6 @@ FILE_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "payload": pl.Binary,
     "rolled_back": pl.Boolean,
 }
-# Two statements that differ in one of these are about different contents.
-CONTENT = ["timestamp_ms", "operation", "outcome", "quantity", "sender", "payload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +99,44 @@ class Chunk:
     def frame(self) -> pl.DataFrame:
         """Return all statements as one frame, with `part`, place and position.
 
-        Counts ordinals, so call it once per chunk.
+        The position is that of a first statement about its transaction in this piece of
+        its file; `settle` counts on where there are several, unless the source states
+        the position itself.
         """
-        frame = self._columns()
-        counted = self._bases(frame) + self._ordinals(frame)
-        return frame.with_columns(position=self._stated().fill_null(counted))
-
-    def _columns(self) -> pl.DataFrame:
         blocks = [part.block.statements for part in self.parts]
         columns = {name: _joined(blocks, name) for name in FILE_COLUMNS}
-        return pl.DataFrame(columns, schema=FILE_COLUMNS).with_columns(
+        frame = pl.DataFrame(columns, schema=FILE_COLUMNS).with_columns(
             pl.Series("part", self._per_row(range(len(self.parts))), dtype=pl.UInt16),
             pl.Series("batch_id", self._per_row(self.batch_ids), dtype=pl.Int64),
             pl.Series("constituency_id", self._constituency_ids(), dtype=pl.Int64),
+            is_placed=self._stated().is_not_null(),
         )
+        first = self._bases(frame) + 1 + self._met_before(frame)
+        return frame.with_columns(position=self._stated().fill_null(first))
+
+    def remember(self, frame: pl.DataFrame, conflicting: Sequence[int]) -> None:
+        """Remember the statements of files that go on in the next chunk.
+
+        Call it once the chunk is committed. Rows in conflict take no ordinal, so they
+        are not remembered.
+        """
+        counted = np.ones(len(frame), dtype=bool)
+        counted[list(conflicting)] = False
+        for part, rows in self._parts_with_rows():
+            if not part.is_last:
+                piece = frame[rows].filter(pl.Series(counted[rows]))
+                part.batch.ordinals.remember(_keys(piece))
 
     def _per_row(self, values: Iterable[int]) -> list[int]:
         """Repeat one value per part for each of its rows."""
         pairs = zip(values, self.parts, strict=True)
         return list(chain.from_iterable(repeat(v, len(part)) for v, part in pairs))
+
+    def _parts_with_rows(self) -> Iterator[tuple[Part, slice]]:
+        start = 0
+        for part in self.parts:
+            yield part, slice(start, start + len(part))
+            start += len(part)
 
     def _constituency_ids(self) -> list[int]:
         return list(
@@ -145,32 +162,12 @@ class Chunk:
             return stated
         return stated.zip_with(stated > 0, hour_base(frame["timestamp_ms"]))
 
-    def _ordinals(self, frame: pl.DataFrame) -> pl.Series:
-        """Count the statements about each transaction and content within its file."""
-        key = pl.struct("part", "constituency_id", "tx_id")
-        ones = pl.Series(np.ones(len(frame), dtype=np.int64))
-        if frame.select(key.n_unique()).item() < len(frame):
-            ones = frame.select(
-                pl.int_range(1, pl.len() + 1).over(
-                    "part", "constituency_id", "tx_id", *CONTENT
-                )
-            ).to_series()
-        return ones + self._counted_before(frame)
-
-    def _counted_before(self, frame: pl.DataFrame) -> pl.Series:
-        """Count the same statements in earlier pieces of files that span chunks."""
+    def _met_before(self, frame: pl.DataFrame) -> pl.Series:
+        """Count the statements about each transaction in earlier chunks of its file."""
         counts = np.zeros(len(frame), dtype=np.int64)
-        start = 0
-        for part in self.parts:
-            rows = slice(start, start + len(part))
-            start = rows.stop
-            if part.is_first and part.is_last:
-                continue
-            piece = frame[rows].select(pl.struct("constituency_id", "tx_id", *CONTENT))
-            # The hash lives in this process only, so its seed need not be stable.
-            keys = piece.to_series().hash(seed=0).to_numpy()
-            counts[rows] = part.batch.ordinals.met_before(keys)
-            part.batch.ordinals.remember(keys)
+        for part, rows in self._parts_with_rows():
+            if not part.is_first:
+                counts[rows] = part.batch.ordinals.met_before(_keys(frame[rows]))
         return pl.Series(counts)
 
     def outside_interval(self, frame: pl.DataFrame) -> list[int]:
@@ -199,3 +196,9 @@ class Chunk:
 
 def _joined(blocks: Sequence[Statements], column: str) -> list[Any]:
     return list(chain.from_iterable(getattr(block, column) for block in blocks))
+
+
+def _keys(rows: pl.DataFrame) -> Keys:
+    """Return a number per transaction, good within this process only."""
+    keys = rows.select(pl.struct("constituency_id", "tx_id")).to_series()
+    return keys.hash(seed=0).to_numpy()

@@ -153,7 +153,7 @@ def _stored(row: dict[str, Any]) -> Statement:
     """Return a row of the ledger as the statement that holds."""
     for name in ("sender", "recipients", "payload"):
         row[name] = None if row[name] is None else bytes(row[name])
-    return Statement(part=-1, line=0, **row)
+    return Statement(part=-1, line=0, is_placed=True, **row)
 
 
 def _arrays(pairs: Sequence[tuple[Any, Any]], *names: str) -> dict[str, list[Any]]:

@@ -1,7 +1,7 @@
 """Load a chunk: lock, write, announce, account for it, commit."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 import structlog
@@ -52,6 +52,8 @@ class ChunkResult:
     counts: list[PartCounts]
     bulletins_issued: int = 0
     votes_cast: int = 0
+    # Where in the frame the lines stand that contradict what is known.
+    conflicting_rows: list[int] = field(default_factory=list)
 
 
 class Loader:
@@ -78,6 +80,7 @@ class Loader:
         frame = chunk.frame()
         self._unanswered = None
         result = self._load_until_committed(chunk, frame)
+        chunk.remember(frame, result.conflicting_rows)
         for part in chunk.parts:
             part.batch.chunks += 1
             part.batch.rejections += len(part.block.rejections)
@@ -133,6 +136,7 @@ class Loader:
             counts=_account(chunk, frame, plan),
             bulletins_issued=sum(delta.bulletins_issued for delta in deltas),
             votes_cast=sum(delta.votes_cast for delta in deltas),
+            conflicting_rows=_conflicting_rows(frame, plan),
         )
 
     def _append(self, frame: pl.DataFrame) -> Plan:
@@ -156,7 +160,7 @@ def _settle_known(chunk: Chunk, plan: Plan) -> pl.DataFrame:
     ledger.record_flips(plan.settlements, chunk.now)
     elections = ledger.elect_first_votes(sorted(plan.contested))
     records.save_terms(chunk)
-    if told := _places_told_about(plan):
+    if told := _places_told_about(chunk, plan):
         ledger.refresh_terms(told)
     return pl.concat(
         [
@@ -167,14 +171,33 @@ def _settle_known(chunk: Chunk, plan: Plan) -> pl.DataFrame:
     )
 
 
-def _places_told_about(plan: Plan) -> list[int]:
+def _conflicting_rows(frame: pl.DataFrame, plan: Plan) -> list[int]:
+    lines = [
+        (line.part, line.line)
+        for settlement in plan.settlements
+        for line in settlement.conflicting
+    ]
+    if not lines:
+        return []
+    numbered = frame.select("part", "line").with_row_index()
+    found = pl.DataFrame(
+        lines, schema=frame.select("part", "line").schema, orient="row"
+    )
+    return numbered.join(found, on=["part", "line"], how="semi")["index"].to_list()
+
+
+def _places_told_about(chunk: Chunk, plan: Plan) -> list[int]:
     told = plan.new.filter(pl.col("operation").is_in(TELLING_OPERATIONS))
     flipped = {
         settlement.holder.constituency_id
         for settlement in plan.flipped
         if settlement.holder.operation in TELLING_OPERATIONS
     }
-    return sorted(flipped.union(told["constituency_id"].to_list()))
+    # The same createContract can come with its terms only the second time.
+    stated = {
+        part.place_of(terms.tx_id) for part in chunk.parts for terms in part.block.terms
+    }
+    return sorted(flipped.union(stated, told["constituency_id"].to_list()))
 
 
 def _account(chunk: Chunk, frame: pl.DataFrame, plan: Plan) -> list[PartCounts]:

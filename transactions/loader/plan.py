@@ -31,6 +31,7 @@ STATEMENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "polling_station": pl.String,
     "payload": pl.Binary,
     "position": pl.Int64,
+    "is_placed": pl.Boolean,
     "rolled_back": pl.Boolean,
 }
 STATEMENT_COLUMNS = list(STATEMENT_SCHEMA)

@@ -5,6 +5,7 @@ what holds so far, by position and not by arrival, the state they end in is the 
 in any order; only of two contents of one id the first one stays.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,8 @@ class Statement:
     polling_station: str
     payload: bytes | None
     position: int
+    # Whether `position` is final, or the one of a first statement in its file.
+    is_placed: bool
     rolled_back: bool
     # Of rows of the ledger only.
     counted: bool = False
@@ -44,6 +47,12 @@ class Statement:
             and _agree(self.sender, other.sender)
             and _agree(self.payload, other.payload)
         )
+
+    def placed_after(self, others: int) -> "Statement":
+        """Return the statement at its place behind so many others in its file."""
+        if self.is_placed or not others:
+            return self
+        return replace(self, position=self.position + others)
 
     def outranks(self, other: "Statement") -> bool:
         """Tell whether this statement holds against `other`; on a tie, rolled back does."""
@@ -78,13 +87,20 @@ class Settlement:
 def settle(stored: Statement | None, statements: Sequence[Statement]) -> Settlement:
     """Take the statements about one transaction in the order they arrived."""
     result = Settlement(stored=stored, final=stored)
+    # How many statements each file has made; lines in conflict make none.
+    made: Counter[int] = Counter()
     losers: dict[int, Statement] = {}
-    for statement in statements:
+    for line in statements:
+        if result.final is not None and not line.has_content_of(result.final):
+            result.conflicting.append(line)
+            continue
+        statement = line.placed_after(made[line.part])
+        made[line.part] += 1
         # Only a file's last word can dissent: a line that the same file rolls back
         # further down does not.
-        losers.pop(statement.part, None)
+        losers.pop(line.part, None)
         if not _take(result, statement):
-            losers[statement.part] = statement
+            losers[line.part] = statement
     final = result.holder
     result.dissenting = [
         statement
@@ -100,13 +116,11 @@ def _take(result: Settlement, statement: Statement) -> bool:
     if holder is None:
         result.final = statement
         result.accepted.append(statement)
-    elif not statement.has_content_of(holder):
-        result.conflicting.append(statement)
-    elif not statement.outranks(holder):
+    elif statement.outranks(holder):
+        _advance(result, holder, statement)
+    else:
         result.duplicate.append(statement)
         return False
-    else:
-        _advance(result, holder, statement)
     return True
 
 

@@ -30,6 +30,7 @@ from transactions.services.assembly import Assembly
 from transactions.services.intake import (
     Deliveries,
     Delivery,
+    give_up,
     loaded_before,
     mark_interrupted,
     mark_running,
@@ -180,16 +181,19 @@ class ImportService:
         if is_long:
             mark_running(record.pk)
         try:
-            self._read_and_add(delivery, batch)
+            is_whole = self._read_and_add(delivery, batch)
         except UnreadableFile as error:
             self._fail_half_way(batch, error)
-        finally:
-            if is_long:
-                self._assembly.flush()
-                unmark_running(record.pk)
-        if batch.lacks_constituencies:
+            is_whole = True
+        if is_long or batch.lacks_constituencies or not is_whole:
             self._assembly.flush()
+        if not is_whole:
+            self._summary.is_stopped = True
+            give_up(record.pk, self._clock())
+        elif batch.lacks_constituencies:
             self._keep_for_later(delivery, record)
+        if is_long:
+            unmark_running(record.pk)
 
     def _spans_chunks(self, delivery: Delivery) -> bool:
         """Tell whether another import could meet the file half loaded."""
@@ -203,7 +207,8 @@ class ImportService:
         self._summary.files_waiting += 1
         self._summary.problems.append((record.name, waiting.SOME_UNKNOWN))
 
-    def _read_and_add(self, delivery: Delivery, batch: OpenBatch) -> None:
+    def _read_and_add(self, delivery: Delivery, batch: OpenBatch) -> bool:
+        """Add the file piece by piece; return False where a stop came in between."""
         with ExitStack() as stack:
             stream: BinaryIO = (
                 stack.enter_context(delivery.file.open())
@@ -215,10 +220,10 @@ class ImportService:
             for following in blocks:
                 self._add(batch, block, is_last=False)
                 if self._is_stopped():
-                    self._summary.is_stopped = True
-                    return
+                    return False
                 block = following
             self._add(batch, block, is_last=True)
+        return True
 
     def _add(self, batch: OpenBatch, block: Block, *, is_last: bool) -> None:
         if batch.record.interval is not None:

@@ -103,15 +103,20 @@ def unmark_running(batch_id: int) -> None:
 
 def mark_interrupted(clock: Callable[[], datetime]) -> None:
     """Find batches whose loader is gone, and say so; importing the file finishes them."""
-    running = ImportBatch.objects.filter(status=BatchStatus.RUNNING)
-    for batch in running.order_by("id"):
-        if not _is_being_loaded(batch.pk):
-            running.filter(pk=batch.pk).update(
-                status=BatchStatus.INTERRUPTED,
-                finished_at=clock(),
-                error_code="interrupted",
-                error="The import was stopped half-way. Import the file again to finish.",
-            )
+    running = ImportBatch.objects.filter(status=BatchStatus.RUNNING).order_by("id")
+    for batch_id in running.values_list("id", flat=True):
+        if not _is_being_loaded(batch_id):
+            give_up(batch_id, clock())
+
+
+def give_up(batch_id: int, now: datetime) -> None:
+    """Say of a batch that is being loaded that it was stopped half-way."""
+    ImportBatch.objects.filter(pk=batch_id, status=BatchStatus.RUNNING).update(
+        status=BatchStatus.INTERRUPTED,
+        finished_at=now,
+        error_code="interrupted",
+        error="The import was stopped half-way. Import the file again to finish.",
+    )
 
 
 def _is_being_loaded(batch_id: int) -> bool:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from django.conf import settings
 from django.utils import timezone
 
-from transactions.formats import Block, Kind, Statements, read
+from transactions.formats import Block, Kind, Statements, UnreadableFile, read
 from transactions.loader import Loader, OpenBatch, Part, Place
 from transactions.models import BatchKind, ImportBatch, RejectedRow
 from transactions.positions import hour_base, interval_base
@@ -20,8 +20,16 @@ from transactions.services.summary import ImportSummary
 Clock = Callable[[], datetime]
 
 
-# Rows of a binary file are kept as JSON.
-ROW_KINDS = {Kind.PLAIN_PARQUET: Kind.PLAIN_JSON_LINES}
+# How a single line of a batch is read.
+ROW_KINDS = {
+    BatchKind.PORTAL_HOUR: Kind.PORTAL_HOUR,
+    BatchKind.PORTAL_DUMP: Kind.PORTAL_DUMP,
+    BatchKind.SIMULATION: Kind.PORTAL_DUMP,
+    BatchKind.PLAIN_CSV: Kind.PLAIN_CSV,
+    BatchKind.PLAIN_JSON_LINES: Kind.PLAIN_JSON_LINES,
+    # Rows of a binary file are kept as JSON.
+    BatchKind.PLAIN_PARQUET: Kind.PLAIN_JSON_LINES,
+}
 
 
 class CannotRetry(ValueError):
@@ -44,7 +52,7 @@ def retry_rejected(
             "Only a part of this line is kept. Paste the whole line from the file, "
             "or load the file again."
         )
-    statements = _read(row.batch, corrected)
+    statements = _read(row, corrected)
     place = _place(row.batch, statements)
     statements.position = [_position(row.batch, statements.timestamp_ms[0])]
     record = _record(row, corrected, place, clock())
@@ -53,11 +61,14 @@ def retry_rejected(
     return summary
 
 
-def _read(batch: ImportBatch, corrected: str) -> Statements:
+def _read(row: RejectedRow, corrected: str) -> Statements:
+    kind = ROW_KINDS[BatchKind(row.batch.kind)]
+    if kind is Kind.PLAIN_CSV and "\n" not in corrected.strip():
+        # A line of a table says nothing without the header that is kept above it.
+        corrected = f"{row.raw.partition(chr(10))[0]}\n{corrected}"
     try:
-        kind = Kind(batch.kind)
-        blocks = list(read(ROW_KINDS.get(kind, kind), io.BytesIO(corrected.encode())))
-    except ValueError as error:
+        blocks = list(read(kind, io.BytesIO(corrected.encode())))
+    except UnreadableFile as error:
         raise CannotRetry(str(error)) from error
     for block in blocks:
         for rejection in block.rejections:

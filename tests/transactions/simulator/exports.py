@@ -23,7 +23,11 @@ FIGURES = (
 
 
 def plan(*injections: str, faults=frozenset(), **changes) -> ElectionPlan:
-    fields: dict[str, Any] = {"slug": "test", "name": "Симуляция: проверка", "constituencies": 12}
+    fields: dict[str, Any] = {
+        "slug": "test",
+        "name": "Симуляция: проверка",
+        "constituencies": 12,
+    }
     fields |= {"transactions": 8_000, "seed": 5, "faults": frozenset(faults)}
     parsed = tuple(parse_injection(item) for item in injections)
     return ElectionPlan(**(fields | changes), injections=parsed)
