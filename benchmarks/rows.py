@@ -34,7 +34,7 @@ def places_of(name: str) -> list[Place]:
     """Return the constituencies of an election, as the loader needs them."""
     known = Constituency.objects.filter(election__slug=name).order_by("id")
     return [
-        Place(c.pk, c.election_id, c.contract_id, "Europe/Moscow", "Europe/Moscow")
+        Place(c.pk, name, c.contract_id, "Europe/Moscow")
         for c in known
     ]
 

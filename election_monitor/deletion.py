@@ -1,6 +1,6 @@
 """The one sanctioned delete: a simulated election with all its rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pgtrigger
 from django.db import transaction
@@ -26,14 +26,20 @@ GUARDS = [
     "transactions.Transaction:refuse_delete",
     "transactions.RollbackEvent:refuse_change",
 ]
+# Kinds of rows that belong to an election.
+KINDS = 11
 
 
 class NotSimulated(ValueError):
     """The election is real: nothing of it is ever deleted."""
 
 
-def delete_simulated_election(slug: str) -> dict[str, int]:
+def delete_simulated_election(
+    slug: str, *, on_done: Callable[[], object] = lambda: None
+) -> dict[str, int]:
     """Delete the election and return how many rows of each kind that were.
+
+    `on_done` is called after each of the `KINDS` of rows.
 
     Raises:
         Election.DoesNotExist: no election has this slug.
@@ -47,10 +53,11 @@ def delete_simulated_election(slug: str) -> dict[str, int]:
             "id", flat=True
         )
         lock_constituencies(ids)
-        return {
-            rows.model._meta.label_lower: rows._raw_delete(rows.db)
-            for rows in _rows(election, list(ids))
-        }
+        deleted = {}
+        for rows in _rows(election, list(ids)):
+            deleted[rows.model._meta.label_lower] = rows._raw_delete(rows.db)
+            on_done()
+        return deleted
 
 
 def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:

@@ -5,6 +5,7 @@ django-environ takes any word for false, and an address of any kind for a databa
 
 import os
 from collections.abc import Collection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -48,3 +49,18 @@ def url(name: str, *, schemes: Collection[str]) -> str:
         known = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ImproperlyConfigured(f"{name} has to begin with {known}")
     return value
+
+
+def writable_folder(name: str, path: Path) -> Path:
+    """Return `path`, made where it is missing; the setting `name` led to it.
+
+    Raises:
+        ImproperlyConfigured: it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} leads to {path}, which cannot be made: {error.strerror}."
+        ) from error
+    return path

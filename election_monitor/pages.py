@@ -45,17 +45,21 @@ class ElectionCard:
 def home(request: HttpRequest) -> HttpResponse:
     """Show the elections at a glance, to whoever may read the API."""
     may_read = settings.API_PUBLIC_READ or request.user.is_authenticated
-    figures = _glance() if may_read else {}
+    is_staff = bool(getattr(request.user, "is_staff", False))
+    figures = _glance(with_imports=is_staff) if may_read else {}
     return render(
-        request, "election_monitor/home.html", {"may_read": may_read, **figures}
+        request,
+        "election_monitor/home.html",
+        {"may_read": may_read, "is_staff": is_staff, **figures},
     )
 
 
-def _glance() -> dict[str, Any]:
+def _glance(*, with_imports: bool) -> dict[str, Any]:
+    """Return what the page shows; the state of imports is for staff alone."""
     elections = list(elections_at_a_glance()[: ELECTIONS_SHOWN + 1])
     shown = elections[:ELECTIONS_SHOWN]
     coverage = coverage_by_election(election.pk for election in shown)
-    by_election, in_all = _batches()
+    by_election, in_all = _batches() if with_imports else (defaultdict(dict), {})
     return {
         "cards": [
             ElectionCard(
@@ -67,7 +71,7 @@ def _glance() -> dict[str, Any]:
         ],
         "has_more": len(elections) > ELECTIONS_SHOWN,
         "batches": _in_words(in_all),
-        "newest_file": newest_file(),
+        "newest_file": newest_file() if with_imports else None,
     }
 
 

@@ -12,7 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from election_monitor import embedded
-from election_monitor.environment import count, flag, url
+from election_monitor.environment import count, flag, url, writable_folder
 from election_monitor.logs import logging_config
 from election_monitor.secret import secret_key
 
@@ -37,6 +37,8 @@ if unknown:
 
 DEBUG = flag("DEBUG", default=False)
 VAR_DIR = Path(env.str("VAR_DIR", default="") or BASE_DIR / "var").resolve()
+# Files on their way in. Django wants it to exist; the system's own is outside VAR_DIR.
+FILE_UPLOAD_TEMP_DIR = writable_folder("VAR_DIR", VAR_DIR / "uploads")
 
 # Embedded services ---------------------------------------------------------------
 # Without a URL the project runs PostgreSQL and Redis of its own below VAR_DIR.
@@ -62,7 +64,8 @@ if not SECRET_KEY:
         "Set SECRET_KEY to a long random value: with DEBUG=0 or a DATABASE_URL there "
         "is no default for it."
     )
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOCAL_HOSTS)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 API_PUBLIC_READ = flag("API_PUBLIC_READ", default=EMBEDDED_POSTGRES)
 
@@ -200,15 +203,18 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 30, "socket_keepalive": True}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 
-# Behind HTTPS, which whoever serves a real election has: DEBUG=0 and a database given.
-IS_PUBLIC = not DEBUG and not EMBEDDED_POSTGRES
+# Behind HTTPS, which whoever serves a real election under a name of its own has. On this
+# machine alone (`make run` with a DATABASE_URL) nobody answers by HTTPS.
+HAS_OWN_NAME = not set(ALLOWED_HOSTS) <= set(LOCAL_HOSTS)
+IS_PUBLIC = HAS_OWN_NAME and not DEBUG and not EMBEDDED_POSTGRES
 SECURE_SSL_REDIRECT = IS_PUBLIC
 # Health checks come from inside, by plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PUBLIC else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_PUBLIC
-SECURE_HSTS_PRELOAD = IS_PUBLIC
+# Both bind every other host of a domain, and preloading for months: a matter for whoever
+# owns the domain, in the proxy.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = IS_PUBLIC
 CSRF_COOKIE_SECURE = IS_PUBLIC
 
@@ -220,12 +226,14 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
         "img-src": ["'self'", "data:"],
-        # The schema viewer writes its styles and its start-up script inline.
-        "style-src": ["'self'", "'unsafe-inline'"],
+        # A view whose page needs inline styles says so itself, by `csp_update`.
+        "style-src": ["'self'"],
         "frame-ancestors": ["'none'"],
     }
 }
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+# Below MEDIA_ROOT between trial and confirmation: the default is the system's /tmp.
+IMPORT_EXPORT_TMP_STORAGE_CLASS = "import_export.tmp_storages.MediaStorage"
 
 # Loader -------------------------------------------------------------------------
 # One database transaction loads this many lines, or this many files, at most: their

@@ -11,10 +11,18 @@ from django.db.models.functions import Cast, Coalesce, Now, NullIf
 
 from elections.names import normalise
 
+# Files of the time zone database that name no place; the loader cannot cut hours by them.
+NO_ZONES = {"Factory", "localtime"}
+
+
+def known_timezones() -> set[str]:
+    """Return the names of all zones in which hours can be cut."""
+    return available_timezones() - NO_ZONES
+
 
 def validate_timezone(name: str) -> None:
-    """Refuse a zone that the time zone database does not know."""
-    if name not in available_timezones():
+    """Refuse a zone that the time zone database does not know, or that is none."""
+    if name not in known_timezones():
         raise ValidationError(
             f"“{name}” is no time zone. Use a name such as Europe/Moscow.",
             code="unknown_timezone",
@@ -33,7 +41,7 @@ class Region(models.Model):
     """A region of the electoral system, with the zone its days are cut in."""
 
     code = models.CharField(
-        max_length=32,
+        max_length=255,
         unique=True,
         help_text="Code in the electoral system (Perm is 90), not the constitution's.",
     )

@@ -57,9 +57,9 @@ class RegistryService:
                 for draft in new
             )
 
-    def widen_windows(self, election_ids: Iterable[int]) -> None:
+    def widen_windows(self, slugs: Iterable[str]) -> None:
         """Let elections whose times are left to the ledger span their constituencies."""
-        elections = Election.objects.filter(id__in=election_ids, window_source="ledger")
+        elections = Election.objects.filter(slug__in=slugs, window_source="ledger")
         told = elections.annotate(
             opens=Min("constituencies__issue_opens_at"),
             closes=Max("constituencies__voting_closes_at"),
@@ -67,6 +67,9 @@ class RegistryService:
         for pk, opens, closes in told.order_by("id").values_list(
             "id", "opens", "closes"
         ):
+            if opens and closes and closes <= opens:
+                # A contract with impossible dates; the election cannot end by it.
+                closes = None
             times = {"starts_at": opens, "ends_at": closes}
             elections.filter(pk=pk).exclude(**times).update(**times)
 

@@ -202,12 +202,8 @@ class ImportBatch(models.Model):
             ),
         ]
         indexes = [
-            # Was this content loaded before?
-            models.Index(
-                fields=["sha256"],
-                condition=Q(status=BatchStatus.LOADED),
-                name="loaded_batches_by_content",
-            ),
+            # Was this content loaded before? Did a later batch settle this one?
+            models.Index(fields=["contract_id", "sha256"], name="batches_by_content"),
             # Is anything running, waiting or in trouble?
             models.Index(
                 fields=["status"],

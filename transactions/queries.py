@@ -8,7 +8,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from transactions.models import BatchStatus, FeedHour, ImportBatch
 from transactions.sql import statements
@@ -136,8 +136,16 @@ def batches_to_look_at() -> "QuerySet[ImportBatch, tuple[int | None, str, int]]"
     The election of a file whose constituency is unknown is None.
     """
     settled = [BatchStatus.LOADED, BatchStatus.UNCHANGED]
+    # A file that failed or was interrupted is settled by what came of it later.
+    later = ImportBatch.objects.filter(
+        contract_id=OuterRef("contract_id"),
+        name=OuterRef("name"),
+        pk__gt=OuterRef("pk"),
+    )
+    given_up = Q(status__in=[BatchStatus.FAILED, BatchStatus.INTERRUPTED])
     return (
         ImportBatch.objects.exclude(status__in=settled)
+        .exclude(given_up & Exists(later))
         .order_by("constituency__election", "status")
         .values_list("constituency__election", "status")
         .annotate(number=Count("pk"))

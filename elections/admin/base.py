@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -59,6 +60,13 @@ class BigTableAdmin(Styled, ModelAdmin[M]):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changes = super().get_changelist_instance(request)
+        # The search form tells the number of results only where these differ; the pages
+        # tell it below the list, as far as it is counted.
+        changes.full_result_count = changes.result_count
+        return changes
 
 
 class ReadOnlyAdmin(BigTableAdmin[M]):

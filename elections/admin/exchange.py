@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from csp.decorators import csp_update
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Model
@@ -245,10 +246,17 @@ def own_window(election: Election) -> Iterable[str]:
     return ["window_source"]
 
 
+# The pages of import_export write style attributes: the form of the export, and what
+# changes in a cell on the trial of an import.
+inline_styles = csp_update({"style-src": ["'unsafe-inline'"]})
+
+
 class ExchangeAdmin(ImportExportMixin):  # type: ignore[misc]
     """Import and export buttons, for those who may edit and see the rows."""
 
     skip_export_form = False
+    import_action = inline_styles(ImportExportMixin.import_action)
+    export_action = inline_styles(ImportExportMixin.export_action)
 
     def get_import_formats(self) -> list[Any]:
         return _formats()

@@ -5,7 +5,6 @@ Apps above add what they know of them by subclasses that they register in place 
 """
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin, messages
@@ -16,7 +15,12 @@ from django.utils.safestring import SafeString
 from elections.admin import cells
 from elections.admin.base import DeletesOnlyWhatIsEmpty, M, SaveChangedFieldsOnly
 from elections.admin.exchange import ExchangeAdmin
-from elections.models import ConstituencyStatus, Election, ElectionStatus
+from elections.models import (
+    ConstituencyStatus,
+    Election,
+    ElectionStatus,
+    known_timezones,
+)
 
 STATUS_KINDS: dict[str, str] = {
     ElectionStatus.UPCOMING: "quiet",
@@ -57,7 +61,7 @@ class RegistryAdmin(
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         if db_field.name in {"timezone", "export_timezone"}:
-            zones = [(name, name) for name in sorted(available_timezones())]
+            zones = [(name, name) for name in sorted(known_timezones())]
             empty = [("", "The election’s zone")] if db_field.blank else []
             kwargs["widget"] = forms.Select(choices=empty + zones)
         elif db_field.name in {"name", "district"}:

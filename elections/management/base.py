@@ -5,10 +5,13 @@ import signal
 from argparse import RawDescriptionHelpFormatter
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError
 from tqdm import tqdm
+
+from elections.models import Election
 
 
 class MonitorCommand(BaseCommand):
@@ -36,6 +39,10 @@ class MonitorCommand(BaseCommand):
                 f"The database does not answer: {str(error).strip()}. What was committed "
                 "stays; run the command again."
             ) from error
+        except OSError as error:
+            raise CommandError(
+                f"{error}. What was committed stays; run the command again."
+            ) from error
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -55,6 +62,19 @@ class MonitorCommand(BaseCommand):
     def progress(self, *, total: int | None = None, unit: str) -> "tqdm[Any]":
         """Return a progress bar on a terminal, nothing elsewhere."""
         return tqdm(total=total, unit=f" {unit}", disable=None)
+
+
+def valid_slug(text: str, *, option: str) -> str:
+    """Return what was given for `option` if an election can be known by it.
+
+    Raises:
+        CommandError: it cannot.
+    """
+    try:
+        Election._meta.get_field("slug").clean(text, None)
+    except ValidationError as error:
+        raise CommandError(f"{option} “{text}”: {' '.join(error.messages)}") from error
+    return text
 
 
 class StopRequest:

@@ -4,6 +4,7 @@ from metrics.services.hourly_stats import (
     Aggregation,
     HourlyStatsService,
     UnknownConstituency,
+    UnknownElection,
 )
 from metrics.services.verification import Difference, verify
 
@@ -12,5 +13,6 @@ __all__ = [
     "Difference",
     "HourlyStatsService",
     "UnknownConstituency",
+    "UnknownElection",
     "verify",
 ]

@@ -10,7 +10,7 @@ import structlog
 from django.db import connection, transaction
 
 from elections.locks import NotInTransaction, lock_constituencies
-from elections.models import Constituency
+from elections.models import Constituency, Election
 from metrics.models import HourlyStats
 from metrics.services.groups import in_groups
 from metrics.sql import statements
@@ -24,6 +24,13 @@ class UnknownConstituency(ValueError):
 
     def __init__(self, contract_id: str) -> None:
         super().__init__(f"Constituency not found: {contract_id}")
+
+
+class UnknownElection(ValueError):
+    """No election has this slug."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"Election not found: {slug}")
 
 
 @dataclass(slots=True)
@@ -112,7 +119,14 @@ class HourlyStatsService:
         end: datetime | None = None,
         now: datetime,
     ) -> Aggregation:
-        """Count all constituencies of the election with this slug again."""
+        """Count all constituencies of the election with this slug again.
+
+        Raises:
+            UnknownElection: there is none.
+        """
+        if not Election.objects.filter(slug=election).exists():
+            logger.error("Election not found", slug=election)
+            raise UnknownElection(election)
         members = Constituency.objects.filter(election__slug=election)
         return self._recount(
             list(members.order_by("id")), start=start, end=end, now=now
@@ -140,5 +154,10 @@ class HourlyStatsService:
                 cursor.execute(statements["recount_hours"], ids | period)
                 result.hours_changed += len(cursor.fetchall())
                 cursor.execute(statements["recount_totals"], ids)
-                result.constituencies_changed += len(cursor.fetchall())
+                changed = set(cursor.fetchall())
+                if start is None and end is None:
+                    # Only a count of everything can tell which time is the newest.
+                    cursor.execute(statements["recount_last_times"], ids)
+                    changed.update(cursor.fetchall())
+                result.constituencies_changed += len(changed)
         return result

@@ -1,8 +1,9 @@
 """Compare every published figure with the ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -10,8 +11,15 @@ from elections.models import Constituency
 from metrics.services.groups import in_groups
 from metrics.sql import statements
 
-HOUR_FIGURES = "bulletins_issued, votes_cast, revotes, transaction_count, failed_count"
-TOTAL_FIGURES = f"{HOUR_FIGURES}, registered_voters, voters_lists"
+# In the order in which sql/verify.sql compares them.
+HOUR_FIGURES = [
+    "bulletins_issued",
+    "votes_cast",
+    "revotes",
+    "transaction_count",
+    "failed_count",
+]
+TOTAL_FIGURES = [*HOUR_FIGURES, "ledger_registered_voters", "voters_list_count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +27,47 @@ class Difference:
     """A stored figure that is not what the ledger says."""
 
     contract_id: str
+    # None: a total over all hours.
     hour: datetime | None
     what: str
-    counted: str
-    stored: str
+    # None: unknown.
+    counted: str | None
+    stored: str | None
 
     def __str__(self) -> str:
-        place = (
-            f"{self.contract_id} {self.hour:%Y-%m-%d %H:%M}"
-            if self.hour
-            else (self.contract_id)
+        when = f"{self.hour:%Y-%m-%d %H:%M} UTC" if self.hour else "in total"
+        stored, counted = (
+            "unknown" if figure is None else figure
+            for figure in (self.stored, self.counted)
         )
-        return f"{place}: {self.what} is {self.stored}, the ledger says {self.counted}"
+        return (
+            f"{self.contract_id} {when}: {self.what} is {stored}, the ledger says "
+            f"{counted}"
+        )
 
 
-def verify(*, election: str | None = None) -> Iterator[Difference]:
+def verify(
+    *,
+    election: str | None = None,
+    on_done: Callable[[int], object] = lambda constituencies: None,
+) -> Iterator[Difference]:
     """Yield what differs between ledger, HourlyStats and totals; nothing is changed.
 
-    Each group of constituencies is read in one snapshot, so loaders may run meanwhile.
+    Each group of constituencies is read in one snapshot, so loaders may run meanwhile;
+    `on_done` is told how many there were in each.
     """
     constituencies = Constituency.objects.order_by("id")
     if election is not None:
         constituencies = constituencies.filter(election__slug=election)
+    figures: dict[str, Any] = {
+        "hour_figures": HOUR_FIGURES,
+        "total_figures": TOTAL_FIGURES,
+    }
     for group in in_groups(constituencies.iterator()):
         ids = [constituency.pk for constituency in group]
         with transaction.atomic(), connection.cursor() as cursor:
             # One statement is one snapshot.
-            cursor.execute(statements["verify"], {"constituency_ids": ids})
-            yield from (Difference(*row) for row in cursor.fetchall())
+            cursor.execute(statements["verify"], figures | {"constituency_ids": ids})
+            differences = [Difference(*row) for row in cursor.fetchall()]
+        yield from differences
+        on_done(len(group))

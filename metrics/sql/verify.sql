@@ -1,6 +1,7 @@
 -- Compare ledger, HourlyStats and totals of some constituencies.
--- Parameters: constituency ids. Returns: constituency, hour (null for totals), what is
--- compared, what the ledger says, what is stored. An hour without a row counts as zeros.
+-- Parameters: constituency ids; the names of the figures in the arrays below. Returns:
+-- constituency, hour (null for totals), figure, what the ledger says, what is stored.
+-- An hour without a row counts as zeros.
 WITH zone AS (
     SELECT
         constituency.id AS constituency_id,
@@ -94,6 +95,7 @@ WITH zone AS (
         count(*) FILTER (
             WHERE operation IN (3, 4) AND outcome = 1 AND NOT rolled_back)
             AS voters_list_count,
+        max("timestamp") AS last_transaction_at,
         count(*) FILTER (
             WHERE counted IS DISTINCT FROM (is_first_vote OR (
                 operation = 1 AND outcome = 1 AND NOT rolled_back)))
@@ -121,22 +123,31 @@ WITH zone AS (
             constituency.ledger_registered_voters,
             constituency.voters_list_count
         ]::bigint[] AS stored,
-        COALESCE(totals.wrongly_counted, 0) AS wrongly_counted
+        COALESCE(totals.wrongly_counted, 0) AS wrongly_counted,
+        totals.last_transaction_at AS counted_last,
+        constituency.last_transaction_at AS stored_last
     FROM elections_constituency AS constituency
     LEFT JOIN ledger_totals AS totals ON totals.constituency_id = constituency.id
     WHERE constituency.id = ANY(%(constituency_ids)s::bigint[])
 ), differences AS (
-    SELECT constituency_id, hour, 'hour' AS what, counted::text, stored::text
-    FROM compared_hours WHERE counted IS DISTINCT FROM stored
+    SELECT constituency_id, hour, what, figure.counted::text, figure.stored::text
+    FROM compared_hours, unnest(%(hour_figures)s::text[], counted, stored)
+        AS figure (what, counted, stored)
+    WHERE figure.counted IS DISTINCT FROM figure.stored
     UNION ALL
     SELECT constituency_id, hour, 'participation_rate', counted::text, stored::text
     FROM compared_rates WHERE counted IS DISTINCT FROM stored
     UNION ALL
-    SELECT constituency_id, NULL, 'totals', counted::text, stored::text
-    FROM compared_totals WHERE counted IS DISTINCT FROM stored
+    SELECT constituency_id, NULL, what, figure.counted::text, figure.stored::text
+    FROM compared_totals, unnest(%(total_figures)s::text[], counted, stored)
+        AS figure (what, counted, stored)
+    WHERE figure.counted IS DISTINCT FROM figure.stored
     UNION ALL
     SELECT constituency_id, NULL, 'counted votes', '0', wrongly_counted::text
     FROM compared_totals WHERE wrongly_counted <> 0
+    UNION ALL
+    SELECT constituency_id, NULL, 'last_transaction_at', counted_last::text, stored_last::text
+    FROM compared_totals WHERE counted_last IS DISTINCT FROM stored_last
 )
 SELECT zone.contract_id, hour, what, counted, stored
 FROM differences

@@ -39,6 +39,17 @@ def test_a_long_running_service_restarts_and_is_checked(name):
     assert SERVICES[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
 
 
+def test_no_engine_restarts_the_web_service_because_another_one_is_down():
+    (command,) = SERVICES["web"]["healthcheck"]["test"][3:]
+
+    assert "/health/live/" in command
+    assert [
+        name
+        for name, service in SERVICES.items()
+        if "web" in service.get("depends_on", {})
+    ] == []
+
+
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - set(OURS)))
 def test_a_foreign_image_runs_under_its_own_account(name):
     assert SERVICES[name]["user"] == name

@@ -54,15 +54,11 @@ def test_without_the_database_it_is_not_ready(client, lost_database):
 
 
 @pytest.mark.django_db
-def test_without_redis_it_is_ready_but_degraded(client, lost_redis):
+def test_without_redis_it_is_not_ready_and_says_why(client, lost_redis):
     response = client.get("/health/ready/")
 
-    assert response.status_code == 200
-    assert response.json() == {
-        "status": "degraded",
-        "database": "ok",
-        "cache": "degraded",
-    }
+    assert response.status_code == 503
+    assert response.json() == {"status": "failed", "database": "ok", "cache": "failed"}
 
 
 @pytest.mark.django_db

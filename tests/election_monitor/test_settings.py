@@ -1,11 +1,14 @@
 """A wrong environment stops the start with a sentence that names the setting."""
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from election_monitor.secret import secret_key
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONG_RANDOM = "q7Zr0vJmT2xLk9Yb4WcN8sHd5GfPaE3uR6iQoXzV1tMyKjBw"
@@ -55,6 +58,44 @@ def test_production_has_no_default_secret(tmp_path, environment):
     assert not (tmp_path / "secret_key").exists()
 
 
+def public_settings(tmp_path, **environment):
+    """Return what the settings say of HTTPS, with a database of one's own."""
+    names = "SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"
+    code = (
+        "from election_monitor import settings as s; "
+        f"print({', '.join(f's.{name}' for name in names)}, s.SECURE_HSTS_SECONDS, "
+        "getattr(s, 'SECURE_HSTS_PRELOAD', 0), "
+        "getattr(s, 'SECURE_HSTS_INCLUDE_SUBDOMAINS', 0))"
+    )
+    given = {"SECRET_KEY": LONG_RANDOM, "DATABASE_URL": "postgresql://a@b/c"}
+    return start(tmp_path, ["-c", code], **given, **environment).stdout.strip()
+
+
+@pytest.mark.parametrize("hosts", [{}, {"ALLOWED_HOSTS": "127.0.0.1,localhost"}])
+def test_an_own_database_on_this_machine_is_served_by_plain_http(tmp_path, hosts):
+    assert public_settings(tmp_path, **hosts) == "False False False 0 0 0"
+
+
+@pytest.mark.parametrize("host", ["monitor.example.org", "*"])
+def test_a_public_name_means_https_for_this_host_alone(tmp_path, host):
+    found = public_settings(tmp_path, ALLOWED_HOSTS=f"localhost,{host}")
+
+    assert found == "True True True 31536000 0 0"
+
+
+def test_a_var_dir_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+
+    sentence = complaint(tmp_path, VAR_DIR=str(tmp_path / "file" / "var"))
+
+    assert "VAR_DIR leads to" in sentence
+
+
+def test_uploads_wait_below_var_dir(settings):
+    assert settings.VAR_DIR / "uploads" == Path(settings.FILE_UPLOAD_TEMP_DIR)
+    assert Path(settings.FILE_UPLOAD_TEMP_DIR).is_dir()
+
+
 def test_an_unknown_setting_of_ours_is_refused(tmp_path):
     sentence = complaint(tmp_path, ELECTION_MONITOR_CHUNK_ROW="100")
 
@@ -88,3 +129,72 @@ def test_the_start_shows_the_sentence_and_no_traceback(tmp_path):
 
     assert result.returncode == 1
     assert result.stderr == "LOG_FORMAT is 'xml': use console or json.\n"
+
+
+@pytest.mark.parametrize("words", [["check"], ["migrate"], ["services", "status"]])
+def test_a_command_shows_the_sentence_and_no_traceback(tmp_path, words):
+    result = start(tmp_path, ["manage.py", *words], DATABASE_URL="mysql://x")
+
+    assert result.returncode == 1
+    assert (
+        result.stderr == "DATABASE_URL has to begin with postgresql:// or postgres://\n"
+    )
+
+
+def test_a_service_that_does_not_start_is_a_sentence(tmp_path):
+    (tmp_path / "embedded").touch()
+
+    result = start(tmp_path, ["manage.py", "check"])
+
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert str(tmp_path) in result.stderr
+
+
+# The secret key ---------------------------------------------------------------------
+
+
+def test_the_key_stays_the_same_and_is_the_owners_alone(tmp_path):
+    key = secret_key(tmp_path / "var")
+
+    assert secret_key(tmp_path / "var") == key
+    assert len(key) > 50
+    assert [path.name for path in (tmp_path / "var").iterdir()] == ["secret_key"]
+    assert (tmp_path / "var" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_crash_before_the_key_is_written_leaves_no_empty_one(tmp_path, monkeypatch):
+    with monkeypatch.context() as crash:
+        crash.setattr(secrets, "token_urlsafe", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            secret_key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    assert secret_key(tmp_path)
+
+
+def test_of_processes_that_start_at_once_one_makes_the_key(tmp_path):
+    program = [
+        sys.executable,
+        "-c",
+        "from pathlib import Path; from election_monitor.secret import secret_key; "
+        "import sys; input(); print(secret_key(Path(sys.argv[1])))",
+        str(tmp_path),
+    ]
+    processes = [
+        subprocess.Popen(
+            program,
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+    keys = {process.communicate()[0].strip() for process in processes}
+
+    assert keys == {(tmp_path / "secret_key").read_text()}

@@ -643,7 +643,7 @@ def test_last_transaction_at_is_the_newest_ledger_time(load):
 
 def test_a_source_can_state_the_position_itself(election):
     constituency = Constituency.objects.get()
-    place = Place(constituency.pk, election.pk, A, "UTC", "UTC")
+    place = Place(constituency.pk, election.slug, A, "UTC")
 
     def deliver(batch_id, *, position, rolled_back):
         rows = Statements(

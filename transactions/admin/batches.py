@@ -26,7 +26,7 @@ from transactions.models import (
     VanishedRow,
     WaitingBatch,
 )
-from transactions.services import ImportSummary, load_waiting
+from transactions.services import ImportSummary, discard, load_waiting
 
 STATUS_KINDS = {
     BatchStatus.RUNNING: "busy",
@@ -201,7 +201,7 @@ class WaitingBatchAdmin(BatchPages[WaitingBatch]):
     search_fields = ["name", "contract_id__exact"]
     search_help_text = "A part of the file's name, or a whole contract id"
     fields = ["name", "contract_id", "next_step", "problem", "hour", "size", "started"]
-    actions = ["load"]
+    actions = ["load", "discard"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[WaitingBatch]":
         kept = super().get_queryset(request).filter(status=BatchStatus.WAITING)
@@ -230,6 +230,14 @@ class WaitingBatchAdmin(BatchPages[WaitingBatch]):
                 request,
                 f"{_files(left)} still waiting: register their constituencies first.",
             )
+
+    @admin.action(
+        description="Discard: nobody will register them", permissions=["load"]
+    )
+    def discard(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
+        batches = list(queryset)
+        discard(batches)
+        messages.success(request, f"Discarded: {len(batches):,}.")
 
     @admin.display(description="contract id", ordering="contract_id")
     def contract(self, obj: WaitingBatch) -> SafeString:

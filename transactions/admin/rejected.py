@@ -209,19 +209,21 @@ class RejectedRowAdmin(ReadOnlyAdmin[RejectedRow]):
         self, request: HttpRequest, queryset: "QuerySet[RejectedRow]"
     ) -> None:
         total, refusals = ImportSummary(), []
-        rows = list(queryset.filter(resolved_by=None).order_by("batch_id", "line"))
-        for row in rows:
+        rows = queryset.filter(resolved_by=None).select_related("batch")
+        tried = 0
+        for row in rows.order_by("batch_id", "line").iterator(chunk_size=100):
+            tried += 1
             try:
                 total += retry_rejected(row, row.raw)
             except CannotRetry as error:
                 refusals.append(f"Batch {row.batch_id}, line {row.line}: {error}")
-        if done := len(rows) - len(refusals):
+        if done := tried - len(refusals):
             messages.success(request, f"{_lines(done)} loaded: {rows_sentence(total)}")
         for sentence in refusals[:PROBLEMS_SHOWN]:
             messages.error(request, sentence)
         if (more := len(refusals) - PROBLEMS_SHOWN) > 0:
             messages.error(request, f"{_lines(more)} more cannot be loaded either.")
-        if not rows:
+        if not tried:
             messages.warning(request, "All of these lines have been corrected before.")
 
     @admin.action(description="Export as CSV", permissions=["view"])

@@ -172,7 +172,11 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:
         raise unreadable(error) from error
     with file:
-        yield file
+        try:
+            yield file
+        except OSError as error:
+            # A disk or a network folder can fail in mid-file.
+            raise unreadable(error) from error
 
 
 def unreadable(error: Exception) -> UnreadableFile:

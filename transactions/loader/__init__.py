@@ -2,11 +2,12 @@
 
 from transactions.loader.bulk import copy_records
 from transactions.loader.chunk import Chunk, OpenBatch, Part, Place
-from transactions.loader.load import ChunkResult, Loader
+from transactions.loader.load import ChunkResult, ConstituencyGone, Loader
 
 __all__ = [
     "Chunk",
     "ChunkResult",
+    "ConstituencyGone",
     "Loader",
     "OpenBatch",
     "Part",

@@ -38,9 +38,8 @@ class Place:
     """A constituency as the loader needs it."""
 
     constituency_id: int
-    election_id: int
+    election: str
     contract_id: str
-    timezone: str
     export_timezone: str
 
 
@@ -52,8 +51,9 @@ class OpenBatch:
     ordinals: OrdinalCounter = field(default_factory=OrdinalCounter)
     # Of hourly files only: eight bytes per line, to compare two versions.
     row_hashes: bytearray = field(default_factory=bytearray)
-    # Some rows belong to contracts that nobody registered.
+    # Some rows belong to contracts that nobody registered: where the content is kept.
     lacks_constituencies: bool = False
+    kept_at: str = ""
     # What is committed so far.
     chunks: int = 0
     rejections: int = 0

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from transactions.deltas import HourDelta
-from transactions.loader.chunk import MS_PER_HOUR, Place
+from transactions.loader.chunk import MS_PER_HOUR
 from transactions.loader.settle import Settlement, Statement
 from transactions.operations import Operation, Outcome
 
@@ -69,11 +69,11 @@ def of_elections(changes: Sequence[tuple[int, int, int]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(COUNTS).fill_null(0))
 
 
-def hour_deltas(changes: pl.DataFrame, places: dict[int, Place]) -> list[HourDelta]:
+def hour_deltas(changes: pl.DataFrame, timezones: dict[int, str]) -> list[HourDelta]:
     """Sum the changes by constituency and hour, hours cut in the constituency's zone."""
     if changes.is_empty():
         return []
-    hours = pl.concat(_with_hours(changes, places))
+    hours = pl.concat(_with_hours(changes, timezones))
     sums = hours.group_by("constituency_id", "hour_ms").agg(
         pl.col(COUNTS).sum(), last_ms=pl.col("timestamp_ms").max()
     )
@@ -95,11 +95,11 @@ def _states(rows: Iterable[Statement]) -> pl.DataFrame:
 
 
 def _with_hours(
-    changes: pl.DataFrame, places: dict[int, Place]
+    changes: pl.DataFrame, timezones: dict[int, str]
 ) -> Iterator[pl.DataFrame]:
     ids = changes["constituency_id"].unique().to_list()
     zones = pl.DataFrame(
-        {"constituency_id": ids, "timezone": [places[i].timezone for i in ids]},
+        {"constituency_id": ids, "timezone": [timezones[i] for i in ids]},
         schema={"constituency_id": pl.Int64, "timezone": pl.String},
     )
     by_zone = changes.join(zones, on="constituency_id").partition_by(

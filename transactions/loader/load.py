@@ -1,6 +1,7 @@
 """Load a chunk: lock, write, announce, account for it, commit."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -14,6 +15,7 @@ from django.db import (
 )
 
 from elections.locks import lock_constituencies
+from elections.models import Constituency
 from transactions.deltas import LedgerChange
 from transactions.loader import contributions, ledger, records
 from transactions.loader.chunk import Chunk
@@ -129,7 +131,7 @@ class Loader:
             return self._unanswered
         plan = self._append(frame)
         changes = _settle_known(chunk, plan)
-        deltas = contributions.hour_deltas(changes, chunk.places)
+        deltas = contributions.hour_deltas(changes, _zones(chunk.places))
         if deltas:
             ledger_changed.send(sender=Loader, change=LedgerChange(deltas))
         return ChunkResult(
@@ -152,6 +154,17 @@ class Loader:
         else:
             self._ask_about_all &= plan.has_surprises
         return plan
+
+
+def _zones(places: Iterable[int]) -> dict[int, str]:
+    """Return the zone of each constituency as it is now.
+
+    Asked under the lock: staff may have changed it since the import began, and their
+    recount waits for the lock.
+    """
+    known = Constituency.objects.filter(id__in=places)
+    zones = known.values_list("id", "region__timezone", "election__timezone")
+    return {pk: of_region or of_election for pk, of_region, of_election in zones}
 
 
 def _settle_known(chunk: Chunk, plan: Plan) -> pl.DataFrame:

@@ -25,6 +25,10 @@ from transactions.models import (
 from transactions.operations import Operation, Outcome
 from transactions.row_hashes import HASH_BYTES, HASH_OF_TX_ID
 
+SOME_UNKNOWN = (
+    "Some rows belong to contracts that no constituency has, see the rejected rows. "
+    "Register them, then load the waiting files; the content is kept."
+)
 COUNTERS = ["rows_read", "accepted", "duplicate", "conflicting", "rejected"]
 # The first lines of a batch are kept whole, so that staff can correct and retry them;
 # of a file that is broken throughout, the rest only shows what they look like.
@@ -66,7 +70,13 @@ def _ending(part: Part, now: datetime) -> dict[str, Any]:
         return {"status": BatchStatus.RUNNING}
     if part.batch.lacks_constituencies:
         # Not "loaded": the same content has to be read again later.
-        return {"status": BatchStatus.WAITING, "finished_at": now}
+        return {
+            "status": BatchStatus.WAITING,
+            "finished_at": now,
+            "error_code": "unknown_constituency",
+            "error": SOME_UNKNOWN,
+            "source_path": part.batch.kept_at,
+        }
     # It may have been taken for interrupted while its connection was away.
     fine = {"error_code": "", "error": ""}
     return {"status": BatchStatus.LOADED, "finished_at": now, **fine}
@@ -242,7 +252,6 @@ def _save_vanished(hour: FeedHour, earlier: FeedHour) -> int:
     gone = missing_hashes(bytes(earlier.row_hashes), bytes(hour.row_hashes))
     if not gone:
         return 0
-    earlier_id = earlier.pk or _id_of_version(earlier)
     rows = Transaction.objects.filter(constituency_id=hour.constituency_id)
     tx_ids = rows.alias(digest=HASH_OF_TX_ID).filter(digest__in=gone)
     return len(
@@ -251,19 +260,11 @@ def _save_vanished(hour: FeedHour, earlier: FeedHour) -> int:
                 batch_id=hour.batch_id,
                 constituency_id=hour.constituency_id,
                 tx_id=tx_id,
-                earlier_id=earlier_id,
+                earlier=earlier,
             )
             for tx_id in tx_ids.order_by("tx_id").values_list("tx_id", flat=True)
         )
     )
-
-
-def _id_of_version(hour: FeedHour) -> int:
-    """Return the id of a version from this chunk: COPY does not tell it."""
-    known = FeedHour.objects.filter(
-        constituency_id=hour.constituency_id, interval=hour.interval
-    )
-    return known.values_list("id", flat=True).get(version=hour.version)
 
 
 def missing_hashes(of: bytes, absent_from: bytes) -> list[bytes]:

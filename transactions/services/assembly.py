@@ -48,8 +48,9 @@ class Assembly:
             self.summary.add_counts(counts)
         self.summary.bulletins_issued += result.bulletins_issued
         self.summary.votes_cast += result.votes_cast
-        self.summary.constituencies |= set(self._places)
-        self.summary.elections |= {p.election_id for p in self._places.values()}
+        places = self._places.values()
+        self.summary.constituencies |= {place.contract_id for place in places}
+        self.summary.elections |= {place.election for place in places}
         self._parts, self._places, self._rows = [], {}, 0
 
     def _holds(self, batch: OpenBatch) -> bool:

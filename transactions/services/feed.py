@@ -71,11 +71,10 @@ def feed_simulation(
     past at once, the rest live. Lines that were fed before change nothing.
     """
     feed = _Feed(register_simulation(world))
-    for events in _paced(stream(world, since=since), until=until, rate=rate):
-        if is_stopped():
-            break
-        feed.load(events)
-        on_progress(len(events))
+    events = stream(world, since=since)
+    for piece in _paced(events, until=until, rate=rate, is_stopped=is_stopped):
+        feed.load(piece)
+        on_progress(len(piece))
     return feed.finish()
 
 
@@ -112,7 +111,10 @@ class _Feed:
 
     def finish(self) -> ImportSummary:
         ImportBatch.objects.filter(pk=self._batch.record.pk).update(
-            status=BatchStatus.LOADED, finished_at=timezone.now()
+            status=BatchStatus.LOADED,
+            finished_at=timezone.now(),
+            error_code="",
+            error="",
         )
         unmark_running(self._batch.record.pk)
         summary = self._assembly.summary
@@ -147,12 +149,21 @@ def _block(events: Sequence[Event]) -> Block:
 
 
 def _paced(
-    events: Iterator[Event], *, until: datetime | None, rate: float | None
+    events: Iterator[Event],
+    *,
+    until: datetime | None,
+    rate: float | None,
+    is_stopped: Callable[[], bool],
 ) -> Iterator[list[Event]]:
-    """Yield events in pieces: when they are due, or so many a second."""
+    """Yield events in pieces, when they are due or so many a second, until stopped."""
     end_ms = until.timestamp() * 1000 if until else float("inf")
     wanted = (event for event in events if event.timestamp_ms < end_ms)
-    yield from _at_rate(wanted, rate) if rate else _at_their_time(wanted)
+    pieces = _at_rate(wanted, rate) if rate else _at_their_time(wanted)
+    for piece in pieces:
+        if is_stopped():
+            return
+        if piece:
+            yield piece
 
 
 def _at_rate(events: Iterator[Event], rate: float) -> Iterator[list[Event]]:
@@ -164,6 +175,7 @@ def _at_rate(events: Iterator[Event], rate: float) -> Iterator[list[Event]]:
 
 
 def _at_their_time(events: Iterator[Event]) -> Iterator[list[Event]]:
+    """Yield what is due, tick by tick; an empty piece while nothing is."""
     piece: list[Event] = []
     for event in events:
         while event.timestamp_ms > time.time() * 1000:

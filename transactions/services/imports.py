@@ -23,6 +23,7 @@ from transactions.formats import (
     read,
 )
 from transactions.loader import Loader, OpenBatch, Part, Place, copy_records
+from transactions.loader.records import SOME_UNKNOWN
 from transactions.models import BatchKind, BatchStatus, ImportBatch
 from transactions.row_hashes import row_hashes
 from transactions.services import waiting
@@ -48,7 +49,7 @@ OnFile = Callable[[], None]
 class ImportService:
     """Loads export files one after the other, in the order given.
 
-    `election` receives contracts that nothing else places. With `is_trial` everything is
+    `election` receives all contracts that are new. With `is_trial` everything is
     done and undone again, window by window: the figures say what an import would do.
     `is_stopped` is asked between files and pieces of files; what is committed stays.
     """
@@ -67,7 +68,6 @@ class ImportService:
         self._places = Places(election)
         self._summary = ImportSummary()
         self._unchanged: list[ImportBatch] = []
-        self._last_key: object = None
         self._assembly = Assembly(
             Loader(is_trial=is_trial),
             chunk_rows=settings.CHUNK_ROWS,
@@ -86,7 +86,7 @@ class ImportService:
                 break
             with self._trial():
                 self._import_window(window, on_file)
-        self._assembly.flush()
+                self._assembly.flush()
         self._summary += self._assembly.summary
         if not self._is_trial:
             RegistryService().widen_windows(self._summary.elections)
@@ -108,7 +108,6 @@ class ImportService:
             return
         with transaction.atomic():
             yield
-            self._assembly.flush()
             transaction.set_rollback(True)
         # What was created for the trial is gone again.
         self._places.forget()
@@ -117,17 +116,18 @@ class ImportService:
         self._places.prepare_files(delivery.file for delivery in window)
         known = loaded_before(window)
         batch_ids = next_batch_ids(len(window))
+        met: set[object] = set()
         for delivery, batch_id in zip(window, batch_ids, strict=True):
             if self._is_stopped():
                 self._summary.is_stopped = True
                 break
             record = self._record(delivery, batch_id)
             key = (delivery.digest or b"", record.contract_id, record.interval)
-            if key == self._last_key:
-                # Copies of one file stand side by side: the first may still be in hand.
+            if key in met:
+                # A copy of a file that is still in hand.
                 self._assembly.flush()
                 known |= loaded_before([delivery])
-            self._last_key = key
+            met.add(key)
             self._summary.files += 1
             self._take(delivery, record, known.get(key))
             on_file()
@@ -184,28 +184,27 @@ class ImportService:
             is_whole = self._read_and_add(delivery, batch)
         except UnreadableFile as error:
             self._fail_half_way(batch, error)
-            is_whole = True
-        if is_long or batch.lacks_constituencies or not is_whole:
-            self._assembly.flush()
-        if not is_whole:
-            self._summary.is_stopped = True
-            give_up(record.pk, self._clock())
-        elif batch.lacks_constituencies:
-            self._keep_for_later(delivery, record)
+        else:
+            self._end(batch, is_whole=is_whole)
         if is_long:
+            self._assembly.flush()
             unmark_running(record.pk)
+
+    def _end(self, batch: OpenBatch, *, is_whole: bool) -> None:
+        if not is_whole:
+            self._assembly.flush()
+            self._summary.is_stopped = True
+            give_up(batch.record.pk, self._clock())
+        elif batch.lacks_constituencies:
+            self._assembly.flush()
+            waiting.replace_older(batch.record)
+            self._summary.files_waiting += 1
+            self._summary.problems.append((batch.record.name, SOME_UNKNOWN))
 
     def _spans_chunks(self, delivery: Delivery) -> bool:
         """Tell whether another import could meet the file half loaded."""
         content = delivery.content
         return content is None or content.count(b"\n") >= settings.CHUNK_ROWS
-
-    def _keep_for_later(self, delivery: Delivery, record: ImportBatch) -> None:
-        """Keep a file some of whose rows belong to nobody registered yet."""
-        if not self._is_trial:
-            waiting.keep_content(record, delivery.file)
-        self._summary.files_waiting += 1
-        self._summary.problems.append((record.name, waiting.SOME_UNKNOWN))
 
     def _read_and_add(self, delivery: Delivery, batch: OpenBatch) -> bool:
         """Add the file piece by piece; return False where a stop came in between."""
@@ -218,14 +217,16 @@ class ImportService:
             blocks = read(delivery.file.kind, stream, block_rows=settings.CHUNK_ROWS)
             block = next(blocks, Block())
             for following in blocks:
-                self._add(batch, block, is_last=False)
+                self._add(delivery, batch, block, is_last=False)
                 if self._is_stopped():
                     return False
                 block = following
-            self._add(batch, block, is_last=True)
+            self._add(delivery, batch, block, is_last=True)
         return True
 
-    def _add(self, batch: OpenBatch, block: Block, *, is_last: bool) -> None:
+    def _add(
+        self, delivery: Delivery, batch: OpenBatch, block: Block, *, is_last: bool
+    ) -> None:
         if batch.record.interval is not None:
             batch.row_hashes += row_hashes(block.statements.tx_id)
         place = self._places.get(batch.record.contract_id)
@@ -234,6 +235,9 @@ class ImportService:
             ids: int | list[int] = place.constituency_id
         else:
             ids, places = self._place_rows(batch, block)
+        if is_last and batch.lacks_constituencies and not self._is_trial:
+            # Before the chunk that says so: a batch never waits without its content.
+            batch.kept_at = waiting.copy_content(batch.record, delivery.file)
         self._assembly.add(Part(batch, block, ids, is_last), places)
 
     def _place_rows(

@@ -81,7 +81,7 @@ def import_paths(
 
 def load_waiting(batches: Sequence[ImportBatch]) -> ImportSummary:
     """Load waiting files whose constituency is registered now; the others wait on."""
-    return import_paths([batch.source_path for batch in batches])
+    return import_paths([b.source_path for b in batches if b.source_path])
 
 
 def _deal(files: Sequence[ExportFile], workers: int) -> list[list[ExportFile]]:

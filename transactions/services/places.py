@@ -7,6 +7,8 @@ from elections.services import ConstituencyDraft, RegistryService
 from transactions.formats import ExportFile
 from transactions.loader import Place
 
+LONGEST_CODE = 255
+
 
 class Places:
     """The constituencies that files name; unknown ones are created where allowed."""
@@ -46,9 +48,8 @@ class Places:
         for constituency in known.select_related("election", "region"):
             self._by_contract[constituency.contract_id] = Place(
                 constituency_id=constituency.pk,
-                election_id=constituency.election_id,
+                election=constituency.election.slug,
                 contract_id=constituency.contract_id,
-                timezone=constituency.timezone,
                 export_timezone=constituency.election.export_timezone,
             )
 
@@ -58,7 +59,8 @@ def _draft(file: ExportFile) -> ConstituencyDraft:
     return ConstituencyDraft(
         contract_id=file.contract_id or "",
         election=layout.election,
-        region_code=layout.region_code or layout.region_name,
+        # Where folders tell no code, the name has to serve.
+        region_code=(layout.region_code or layout.region_name or "")[:LONGEST_CODE],
         region_name=layout.region_name,
         name=layout.constituency,
     )

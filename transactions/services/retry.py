@@ -79,7 +79,9 @@ def _read(row: RejectedRow, corrected: str) -> Statements:
 
 
 def _place(batch: ImportBatch, statements: Statements) -> Place:
-    contract_id = batch.contract_id or statements.contract_id[0]
+    contract_id = batch.contract_id or "".join(statements.contract_id)
+    if not contract_id:
+        raise CannotRetry("Nothing says which contract this line belongs to.")
     places = Places(election=None)
     places.prepare_contracts([contract_id])
     place = places.get(contract_id)

@@ -23,8 +23,8 @@ class ImportSummary:
     # What this import changed, so they can be negative.
     bulletins_issued: int = 0
     votes_cast: int = 0
-    elections: set[int] = field(default_factory=set)
-    constituencies: set[int] = field(default_factory=set)
+    elections: set[str] = field(default_factory=set)
+    constituencies: set[str] = field(default_factory=set)
     # A file and the sentence why it was not loaded.
     problems: list[tuple[str, str]] = field(default_factory=list)
     is_stopped: bool = False

@@ -1,10 +1,12 @@
 """Files of contracts that nobody registered: kept until staff do, then loaded."""
 
+import shutil
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from shutil import copyfileobj
 
 from django.conf import settings
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from transactions.formats import ExportFile, Kind
 from transactions.models import BatchStatus, ImportBatch
@@ -15,10 +17,6 @@ SUFFIXES = {
     Kind.PLAIN_PARQUET: ".parquet",
 }
 UNKNOWN_CONSTITUENCY = "unknown_constituency"
-SOME_UNKNOWN = (
-    "Some rows belong to contracts that no constituency has, see the rejected rows. "
-    "Register them, then load the waiting files; the content is kept."
-)
 
 
 def keep(record: ImportBatch, file: ExportFile, *, is_trial: bool = False) -> None:
@@ -32,18 +30,15 @@ def keep(record: ImportBatch, file: ExportFile, *, is_trial: bool = False) -> No
         f"No constituency has the contract {record.contract_id}. Register it under "
         "Constituencies, then load the waiting files; the content is kept."
     )
-    if not is_trial and not _waits(record):
-        record.source_path = str(_copy(record, file))
+    if not is_trial and not _same(record).exists():
+        record.source_path = copy_content(record, file)
         record.save(force_insert=True)
 
 
-def keep_content(record: ImportBatch, file: ExportFile) -> None:
-    """Store the content of a file that is loaded but for rows of unknown contracts."""
-    ImportBatch.objects.filter(pk=record.pk).update(
-        error_code=UNKNOWN_CONSTITUENCY,
-        error=SOME_UNKNOWN,
-        source_path=str(_copy(record, file)),
-    )
+def replace_older(record: ImportBatch) -> None:
+    """Let older batches of the same content wait no more: this one does for them."""
+    for batch in _same(record).exclude(pk=record.pk):
+        _settle(batch, record, BatchStatus.UNCHANGED)
 
 
 def forget_loaded() -> None:
@@ -51,47 +46,75 @@ def forget_loaded() -> None:
 
     One that was loaded in part stays, for rows of the ledger come from it.
     """
-    loaded = ImportBatch.objects.filter(status=BatchStatus.LOADED)
-    for batch in ImportBatch.objects.filter(status=BatchStatus.WAITING).order_by("id"):
-        same = loaded.filter(sha256=batch.sha256, contract_id=batch.contract_id)
-        successor = same.filter(interval=batch.interval).order_by("id").last()
-        if successor is None:
-            continue
-        Path(batch.source_path).unlink(missing_ok=True)
-        if batch.chunks:
-            _settle(batch, successor)
-        else:
-            batch.delete()
+    loaded = ImportBatch.objects.filter(
+        status=BatchStatus.LOADED,
+        contract_id=OuterRef("contract_id"),
+        sha256=OuterRef("sha256"),
+    ).order_by("-id")
+    waiting = ImportBatch.objects.filter(status=BatchStatus.WAITING).order_by("id")
+    settled = waiting.alias(successor=Subquery(loaded.values("id")[:1])).exclude(
+        successor=None
+    )
+    for batch in list(settled):
+        same = ImportBatch.objects.filter(
+            status=BatchStatus.LOADED,
+            contract_id=batch.contract_id,
+            sha256=batch.sha256,
+            interval=batch.interval,
+        )
+        if (successor := same.order_by("id").last()) is not None:
+            _settle(batch, successor, BatchStatus.LOADED)
 
 
-def _settle(batch: ImportBatch, successor: ImportBatch) -> None:
-    """Let a batch wait no more whose missing rows came with a later one."""
+def discard(batches: Iterable[ImportBatch]) -> None:
+    """Give up files that nobody wants to register: their copies are removed."""
+    for batch in batches:
+        _remove_copy(batch)
+        ImportBatch.objects.filter(pk=batch.pk).update(
+            status=BatchStatus.FAILED,
+            error_code="discarded",
+            error="Discarded by staff.",
+            source_path="",
+        )
+
+
+def _settle(batch: ImportBatch, successor: ImportBatch, status: BatchStatus) -> None:
+    """Let a batch wait no more whose content came with a later one."""
+    _remove_copy(batch)
+    if not batch.chunks:
+        batch.delete()
+        return
     batch.rejected_rows.filter(code=UNKNOWN_CONSTITUENCY, resolved_by=None).update(
         resolved_by=successor
     )
     ImportBatch.objects.filter(pk=batch.pk).update(
-        status=BatchStatus.LOADED, error_code="", error="", source_path=""
+        status=status, error_code="", error="", source_path=""
     )
 
 
-def _waits(record: ImportBatch) -> bool:
+def _remove_copy(batch: ImportBatch) -> None:
+    if batch.source_path:
+        shutil.rmtree(Path(batch.source_path).parent, ignore_errors=True)
+
+
+def _same(record: ImportBatch) -> "QuerySet[ImportBatch]":
     return ImportBatch.objects.filter(
         status=BatchStatus.WAITING,
         contract_id=record.contract_id,
         interval=record.interval,
         sha256=record.sha256,
-    ).exists()
+    )
 
 
-def _copy(record: ImportBatch, file: ExportFile) -> Path:
+def copy_content(record: ImportBatch, file: ExportFile) -> str:
     """Copy the content below VAR_DIR, under a name that tells what it is again."""
     folder = settings.VAR_DIR / "waiting" / str(record.pk)
     folder.mkdir(parents=True, exist_ok=True)
     if not record.contract_id:
         path = folder / f"rows{SUFFIXES[file.kind]}"
         with file.open() as source, path.open("wb") as copy:
-            copyfileobj(source, copy)
-        return path
+            shutil.copyfileobj(source, copy)
+        return str(path)
     stem = _stem(record)
     path = folder / f"{stem}.zip"
     with (
@@ -99,8 +122,8 @@ def _copy(record: ImportBatch, file: ExportFile) -> Path:
         archive.open(f"{stem}.csv", "w", force_zip64=True) as copy,
         file.open() as source,
     ):
-        copyfileobj(source, copy)
-    return path
+        shutil.copyfileobj(source, copy)
+    return str(path)
 
 
 def _stem(record: ImportBatch) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from election_monitor.deletion import NotSimulated, delete_simulated_election
+from election_monitor.deletion import KINDS, NotSimulated, delete_simulated_election
 from elections.management.base import MonitorCommand
 from elections.models import Election
 
@@ -29,7 +29,8 @@ examples:
     def handle(self, *args: Any, **options: Any) -> None:
         slug = options["slug"]
         try:
-            deleted = delete_simulated_election(slug)
+            with self.progress(total=KINDS, unit="kinds of rows") as bar:
+                deleted = delete_simulated_election(slug, on_done=bar.update)
         except Election.DoesNotExist as error:
             raise CommandError(f"No election has the slug {slug}.") from error
         except NotSimulated as error:

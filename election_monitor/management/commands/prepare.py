@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from election_monitor import demo
 from election_monitor.demo import election
+from transactions.services import mark_interrupted
 
 STAFF_NAME = "admin"
 
@@ -28,6 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
+        mark_interrupted(timezone.now)
         if settings.EMBEDDED_POSTGRES:
             _make_staff(Path(settings.VAR_DIR) / "staff-login")
         if demo.is_wanted() and election.create(now=timezone.now()):

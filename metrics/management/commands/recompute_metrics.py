@@ -73,6 +73,8 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def _contract_ids(options: dict[str, Any]) -> list[str]:
+    if options["constituency"] and options["election"]:
+        raise CommandError("Give --election or --constituency, not both.")
     if options["constituency"]:
         return [options["constituency"]]
     if options["election"] and not queries.has_election(options["election"]):

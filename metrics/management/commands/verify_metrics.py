@@ -18,7 +18,7 @@ examples:
   manage.py verify_metrics
   manage.py verify_metrics --election duma-2026 --json
 
-exit status: 0 equal; 1 with the rows that differ
+exit status: 0 equal; 1 with the figures that differ
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,9 +29,11 @@ exit status: 0 equal; 1 with the rows that differ
         election = options["election"]
         if election and not queries.has_election(election):
             raise CommandError(f"No election has the slug {election}.")
-        differences = list(verify(election=election))
+        total = len(queries.contract_ids(election=election))
+        with self.progress(total=total, unit="constituencies") as bar:
+            differences = list(verify(election=election, on_done=bar.update))
         verdict = (
-            f"{len(differences)} figures differ from the ledger."
+            f"Figures that differ from the ledger: {len(differences)}."
             if differences
             else "All figures equal the ledger."
         )

@@ -9,10 +9,15 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from elections.management.base import MonitorCommand, StopRequest
+from elections.management.base import MonitorCommand, StopRequest, valid_slug
 from elections.models import Election
 from elections.services import RegistryService
-from transactions.services import ImportSummary, WorkerDied, import_paths
+from transactions.services import (
+    ConstituencyGone,
+    ImportSummary,
+    WorkerDied,
+    import_paths,
+)
 
 EXIT_LOOK = 3
 EXIT_FAULT = 1
@@ -92,12 +97,13 @@ rows, waiting or failed files; 1 nothing usable, or a fault
                     on_found=bar.reset,
                     on_done=bar.update,
                 )
-            except WorkerDied as error:
+            except (WorkerDied, ConstituencyGone) as error:
                 raise CommandError(str(error)) from error
 
     def _election(self, slug: str | None, *, is_trial: bool) -> Election | None:
         if slug is None:
             return None
+        valid_slug(slug, option="--election")
         if Election.objects.filter(slug=slug).exists() or not is_trial:
             return RegistryService().ensure_election(slug=slug)
         raise CommandError(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from elections.management.base import MonitorCommand, StopRequest
+from elections.management.base import MonitorCommand, StopRequest, valid_slug
 from transactions.services import feed_simulation
 from transactions.simulator import (
     FAULTS,
@@ -152,7 +152,7 @@ def _parsed(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
 
 
 def _plan(options: dict[str, Any]) -> ElectionPlan:
-    slug = options["slug"]
+    slug = valid_slug(options["slug"], option="--slug")
     return ElectionPlan(
         slug=slug,
         name=options["name"]
