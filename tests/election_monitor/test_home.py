@@ -68,7 +68,7 @@ def an_election_with_a_feed():
     )
     make_constituency(election=election, votes_cast=34)
     receive(fed, "2026-09-18 08:00", "2026-09-18 09:00")
-    make_batch(status="failed", constituency=fed)
+    make_batch(name="broken.csv", status="failed", constituency=fed)
     make_batch(status="running", constituency=fed)
     make_batch(status="waiting")
     make_batch(finished_at=LOADED_AT)
@@ -86,6 +86,7 @@ def test_an_election_shows_its_totals_and_staff_the_state_of_its_feed(client, re
         "1 running",
         "1 waiting",
         "1 failed",
+        "Import batches",
         "Выборы <депутатов>",
         "active",
         "Bulletins issued",

@@ -92,8 +92,8 @@ def test_a_var_dir_that_cannot_be_made_is_refused(tmp_path):
 
 
 def test_uploads_wait_below_var_dir(settings):
-    assert settings.VAR_DIR / "uploads" == Path(settings.FILE_UPLOAD_TEMP_DIR)
-    assert Path(settings.FILE_UPLOAD_TEMP_DIR).is_dir()
+    assert settings.FILE_UPLOAD_TEMP_DIR == settings.VAR_DIR / "uploads"
+    assert settings.FILE_UPLOAD_TEMP_DIR.is_dir()
 
 
 def test_an_unknown_setting_of_ours_is_refused(tmp_path):
@@ -174,16 +174,13 @@ def test_a_crash_before_the_key_is_written_leaves_no_empty_one(tmp_path, monkeyp
 
 
 def test_of_processes_that_start_at_once_one_makes_the_key(tmp_path):
-    program = [
-        sys.executable,
-        "-c",
+    code = (
         "from pathlib import Path; from election_monitor.secret import secret_key; "
-        "import sys; input(); print(secret_key(Path(sys.argv[1])))",
-        str(tmp_path),
-    ]
+        "import sys; input(); print(secret_key(Path(sys.argv[1])))"
+    )
     processes = [
         subprocess.Popen(
-            program,
+            [sys.executable, "-c", code, str(tmp_path)],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import tempfile
+from pathlib import Path
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -279,6 +281,20 @@ def test_an_unknown_time_zone_is_refused(staff):
     assert region.timezone == ""
 
 
+@pytest.mark.parametrize("name", ["Factory", "localtime"])
+def test_a_zone_that_is_no_place_is_neither_offered_nor_taken(staff, name):
+    region = make_region()
+    page = text_of(staff.get(page_of(region)))
+
+    refused = text_of(edit(staff, region, timezone=name))
+
+    assert f'value="{name}"' not in page
+    assert 'value="Europe/Moscow"' in page
+    assert f"“{name}” is no time zone" in refused
+    region.refresh_from_db()
+    assert region.timezone == ""
+
+
 @pytest.mark.parametrize("of", ["region", "election"])
 def test_another_time_zone_asks_for_a_recount(staff, of):
     place = make_constituency(region=make_region(timezone="Asia/Tokyo"))
@@ -391,6 +407,29 @@ def export_csv(client, model):
     fields = {name: "on" for name in form.fields if name.startswith("regionresource")}
     response = client.post(address, {"format": "0", "resource": "", **fields})
     return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
+
+
+def test_a_file_waits_below_var_dir_and_is_gone_after_its_import(staff, settings):
+    waiting = settings.VAR_DIR / "media" / "django-import-export"
+    file = SimpleUploadedFile("registry.csv", b"code,name\n90,Perm\n")
+    before = set(Path(tempfile.gettempdir()).iterdir())
+
+    trial = staff.post(
+        reverse("admin:elections_region_import"), {"import_file": file, "format": "0"}
+    )
+    assert len(list(waiting.iterdir())) == 1
+    assert not [
+        path
+        for path in set(Path(tempfile.gettempdir()).iterdir()) - before
+        if path.is_file() and b"90,Perm" in path.read_bytes()
+    ]
+    staff.post(
+        reverse("admin:elections_region_process_import"),
+        trial.context["confirm_form"].initial,
+    )
+
+    assert list(waiting.iterdir()) == []
+    assert Region.objects.get().name == "Perm"
 
 
 def test_a_catalogue_is_imported_by_contract_id(staff):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from elections.locks import NotInTransaction
 from elections.models import Constituency
 from metrics.models import HourlyStats
-from metrics.services import HourlyStatsService, UnknownConstituency
+from metrics.services import HourlyStatsService, UnknownConstituency, UnknownElection
 from tests.tables import DAY, hourly_table, parse_table, totals_table
 from tests.transactions.lines import (
     A,
@@ -212,6 +212,13 @@ def test_an_election_is_counted_again(two_hours):
     result = service.aggregate_hourly_stats_for_election("duma", now=now())
 
     assert (result.hours_changed, result.constituencies_changed) == (3, 2)
+    assert hourly_table() == two_hours
+
+
+def test_an_election_that_nobody_knows_is_an_error(two_hours):
+    with pytest.raises(UnknownElection, match="Election not found: nowhere"):
+        service.aggregate_hourly_stats_for_election("nowhere", now=now())
+
     assert hourly_table() == two_hours
 
 
@@ -416,6 +423,7 @@ def test_the_command_counts_one_constituency_in_a_period(two_hours):
     [
         (["--election", "nowhere"], "No election has the slug nowhere"),
         (["--constituency", "nowhere"], "Constituency not found: nowhere"),
+        (["--constituency", A, "--election", "duma"], "not both"),
         (["--start", "yesterday"], "is no time"),
         (["--start", "2026-09-18T08:00"], "is no time"),
         (

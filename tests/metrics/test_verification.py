@@ -26,6 +26,13 @@ from tests.transactions.lines import (
 pytestmark = [pytest.mark.django_db, pytest.mark.corrupts]
 
 
+ONE_ISSUE_OF_A = {
+    (figure, hour, A)
+    for figure in ("bulletins_issued", "transaction_count")
+    for hour in ("09:00", None)
+}
+
+
 @pytest.fixture
 def day(two_contracts, load):
     gone = vote("v9", "08:10", key="k9")
@@ -62,7 +69,7 @@ def test_a_wrong_figure_of_an_hour_shows_and_heals(day, figure, clock):
     before = everything()
     hour_of_a(clock).update(**{figure: 41})
 
-    assert ("hour", f"{clock:02}:00", A) in found()
+    assert (figure, f"{clock:02}:00", A) in found()
     heal()
     assert found() == set()
     assert everything() == before
@@ -75,7 +82,7 @@ def test_a_wrong_total_shows_and_heals(day, figure):
     before = everything()
     Constituency.objects.filter(name=A).update(**{figure: 41})
 
-    assert ("totals", None, A) in found()
+    assert (figure, None, A) in found()
     heal()
     assert found() == set()
     assert everything() == before
@@ -95,7 +102,7 @@ def test_a_missing_hour_shows_and_heals(day):
     before = everything()
     hour_of_a(9).delete()
 
-    assert found() == {("hour", "09:00", A)}
+    assert found() == {(figure, "09:00", A) for figure in COUNTS}
     heal()
     assert everything() == before
 
@@ -105,7 +112,7 @@ def test_an_hour_that_never_was_shows_and_heals(day):
     row.pk, row.hour = None, row.hour.replace(hour=20)
     row.save()
 
-    assert ("hour", "20:00", A) in found()
+    assert ("votes_cast", "20:00", A) in found()
     heal()
     assert found() == set()
 
@@ -114,7 +121,7 @@ def test_an_hour_of_another_zone_shows_and_heals(day, election):
     election.timezone = "Asia/Kolkata"
     election.save()
 
-    assert ("hour", "09:00", A) in found()
+    assert ("votes_cast", "09:00", A) in found()
     heal()
     assert found() == set()
 
@@ -146,7 +153,7 @@ def test_a_state_that_was_changed_behind_the_loader_shows(day):
             "WHERE tx_id = 'i1'"
         )
 
-    assert found() == {("hour", "09:00", A), ("totals", None, A)}
+    assert found() == ONE_ISSUE_OF_A
     heal()
     assert found() == set()
 
@@ -163,7 +170,7 @@ def test_a_row_that_was_put_in_behind_the_loader_shows(day):
             "FROM transactions_transaction WHERE tx_id = 'i1'"
         )
 
-    assert found() == {("hour", "09:00", A), ("totals", None, A)}
+    assert found() == ONE_ISSUE_OF_A
 
 
 def test_only_the_election_asked_for_is_compared(day):
@@ -174,11 +181,23 @@ def test_only_the_election_asked_for_is_compared(day):
 
 
 def test_a_difference_says_what_is_stored_and_what_was_counted(day):
-    hour_of_a(9).update(votes_cast=41)
+    hour_of_a(9).update(votes_cast=41, participation_rate=None, revotes=3)
+    Constituency.objects.filter(name=A).update(voters_list_count=2)
 
-    assert [str(d) for d in verify() if d.what == "hour"] == [
-        f"{A} 2026-09-18 09:00: hour is {{1,41,1,4,1}}, the ledger says {{1,1,1,4,1}}"
+    assert [str(d) for d in verify()] == [
+        f"{A} 2026-09-18 09:00 UTC: participation_rate is unknown, the ledger says 12.5",
+        f"{A} 2026-09-18 09:00 UTC: revotes is 3, the ledger says 1",
+        f"{A} in total: voters_list_count is 2, the ledger says 1",
+        f"{A} 2026-09-18 09:00 UTC: votes_cast is 41, the ledger says 1",
     ]
+
+
+def test_the_progress_counts_every_constituency(day, monkeypatch):
+    monkeypatch.setattr("metrics.services.groups.GROUP_ROWS", 1)
+    steps = []
+
+    assert list(verify(on_done=steps.append)) == []
+    assert steps == [1, 1]
 
 
 # The command --------------------------------------------------------------------------
@@ -205,8 +224,10 @@ def test_the_command_shows_what_differs_and_changes_nothing(day):
     told = json.loads(run("--json")[1])
 
     assert status == 1
-    assert f"{B}: totals is" in out
-    assert "1 figures differ" in out or "1 figure" in out
+    assert out.splitlines() == [
+        f"{B} in total: votes_cast is 41, the ledger says 1",
+        "Figures that differ from the ledger: 1.",
+    ]
     assert (told["equal"], len(told["differences"])) == (False, 1)
     assert Constituency.objects.get(name=B).votes_cast == 41
 

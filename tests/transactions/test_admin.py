@@ -165,6 +165,18 @@ def test_a_capped_list_says_so(staff, everything, monkeypatch):
     assert "more than 2 import batches" in page
 
 
+def test_every_capped_list_says_so_and_no_search_counts_results(staff, monkeypatch):
+    monkeypatch.setattr("elections.admin.base.CappedPaginator.MOST_ROWS", 1)
+    for _ in range(2):
+        make_constituency(name="Пермь")
+
+    page = text_of(staff.get(list_of(Constituency), {"q": "Пермь"}))
+
+    assert "more than 1 constituencies: narrow the list" in page
+    assert "2 constituencies" not in page
+    assert "results" not in page
+
+
 # Batches --------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from io import StringIO
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from elections.models import Constituency, Election, Region
@@ -439,6 +439,17 @@ def test_unknown_contracts_are_created_below_the_election_given(folder):
     assert (status, told["accepted"]) == (0, 1)
     known = Constituency.objects.get(contract_id=NOBODYS)
     assert known.election.slug == "new-one"
+
+
+@pytest.mark.parametrize("slug", ["Duma 2026", "выборы", "", "x" * 121])
+def test_a_slug_that_no_address_can_hold_creates_nothing(folder, slug):
+    put(folder, hour_file("09:00", vote("v1"), contract_id=NOBODYS))
+
+    with pytest.raises(CommandError, match=f"--election “{slug}”: "):
+        call_command("import_transactions", str(folder), "--election", slug)
+
+    assert not Election.objects.exists()
+    assert not ImportBatch.objects.exists()
 
 
 def test_the_folders_create_region_election_and_constituency(folder):

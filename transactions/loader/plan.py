@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from transactions.loader import ledger
+from transactions.loader.chunk import FILE_COLUMNS
 from transactions.loader.settle import Settlement, Statement, settle
 from transactions.operations import Operation, Outcome
 
@@ -18,21 +19,11 @@ KEY = ["constituency_id", "tx_id"]
 VOTER = ["constituency_id", "sender"]
 STATEMENT_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "part": pl.UInt16,
-    "line": pl.Int32,
     "batch_id": pl.Int64,
     "constituency_id": pl.Int64,
-    "tx_id": pl.String,
-    "timestamp_ms": pl.Int64,
-    "operation": pl.Int16,
-    "outcome": pl.Int16,
-    "quantity": pl.Int32,
-    "sender": pl.Binary,
-    "recipients": pl.Binary,
-    "polling_station": pl.String,
-    "payload": pl.Binary,
+    **FILE_COLUMNS,
     "position": pl.Int64,
     "is_placed": pl.Boolean,
-    "rolled_back": pl.Boolean,
 }
 STATEMENT_COLUMNS = list(STATEMENT_SCHEMA)
 IS_LIVE_VOTE = (

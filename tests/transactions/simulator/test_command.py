@@ -69,6 +69,14 @@ def test_a_plan_without_sense_is_refused():
         run(*SMALL, "--timezone", "Mars/Base", "--out", "unused")
 
 
+@pytest.mark.parametrize("slug", ["Duma 2026", "выборы", "../up", "", "x" * 121])
+def test_a_slug_that_no_address_can_hold_is_refused(tmp_path, slug):
+    with pytest.raises(CommandError, match=f"--slug “{slug}”: "):
+        run("--slug", slug, "--out", str(tmp_path / "out"))
+
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_holds_something_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
 

@@ -1,0 +1,81 @@
+"""What a user can type, set or be told is mentioned in docs/."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from transactions.formats.reasons import FileReason, Reason
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+APPS = ("election_monitor", "elections", "transactions", "metrics")
+DOCS = "\n".join(
+    page.read_text() for page in sorted((REPOSITORY / "docs").rglob("*.md"))
+)
+# How a value of the environment is read, wherever that is.
+READ = re.compile(
+    r"""\b(?:env\.\w+|flag|count|url|os\.environ\.get)\(\s*["']([A-Z][A-Z_]*)["']"""
+)
+CODED = {"ErrorDetail", "ValidationError", "invalid", "_problem"}
+
+
+def missing(names, pattern="{}"):
+    return [
+        name
+        for name in sorted(set(names))
+        if not re.search(rf"\b{re.escape(pattern.format(name))}\b", DOCS)
+    ]
+
+
+def sources(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((REPOSITORY / folder).rglob("*.py"))
+
+
+def error_codes() -> set[str]:
+    """Return every code that an answer of the API can be given by this code."""
+    found = set()
+    for path in (
+        *sources("elections/api", "metrics/api"),
+        REPOSITORY / "election_monitor/api.py",
+        REPOSITORY / "election_monitor/pages.py",
+    ):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in CODED:
+                words = {each.arg: each.value for each in node.keywords}
+                # The third word, of those that have as many.
+                code = words.get("code", node.args[2] if node.args[2:] else None)
+                if isinstance(code, ast.Constant):
+                    found.add(code.value)
+    return found
+
+
+def test_every_management_command_is_documented():
+    commands = [
+        path.stem
+        for app in APPS
+        for path in (REPOSITORY / app).glob("management/commands/[a-z]*.py")
+    ]
+
+    assert "import_transactions" in commands
+    assert missing(commands, "manage.py {}") == []
+
+
+def test_every_setting_of_the_environment_is_documented():
+    names = {name for path in sources(*APPS) for name in READ.findall(path.read_text())}
+
+    assert {"DATABASE_URL", "DEMO", "PORT", "ELECTION_MONITOR_CHUNK_ROWS"} <= names
+    assert missing(names) == []
+
+
+def test_every_error_code_of_the_api_is_documented():
+    codes = error_codes()
+
+    assert {"out_of_range", "unknown_parameter", "period_empty", "not_found"} <= codes
+    assert [code for code in sorted(codes) if f"`{code}`" not in DOCS] == []
+
+
+def test_every_reason_of_a_refusal_is_documented():
+    codes = [reason.code for reason in (*Reason, *FileReason)]
+
+    assert [code for code in codes if f"| `{code}` |" not in DOCS] == []
