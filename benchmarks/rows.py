@@ -33,10 +33,7 @@ def make_places(name: str, constituencies: int) -> list[Place]:
 def places_of(name: str) -> list[Place]:
     """Return the constituencies of an election, as the loader needs them."""
     known = Constituency.objects.filter(election__slug=name).order_by("id")
-    return [
-        Place(c.pk, name, c.contract_id, "Europe/Moscow")
-        for c in known
-    ]
+    return [Place(c.pk, name, c.contract_id, "Europe/Moscow") for c in known]
 
 
 def make_chunk(

@@ -33,7 +33,7 @@ def sources(*folders: str) -> Iterator[Path]:
 
 
 def error_codes() -> set[str]:
-    """Return every code that an answer of the API can be given by this code."""
+    """Return the codes that our own sources give to answers of the API."""
     found = set()
     for path in (
         *sources("elections/api", "metrics/api"),
@@ -46,7 +46,7 @@ def error_codes() -> set[str]:
                 # The third word, of those that have as many.
                 code = words.get("code", node.args[2] if node.args[2:] else None)
                 if isinstance(code, ast.Constant):
-                    found.add(code.value)
+                    found.add(str(code.value))
     return found
 
 

@@ -174,7 +174,7 @@ def test_every_capped_list_says_so_and_no_search_counts_results(staff, monkeypat
 
     assert "more than 1 constituencies: narrow the list" in page
     assert "2 constituencies" not in page
-    assert "results" not in page
+    assert " results" not in page
 
 
 # Batches --------------------------------------------------------------------------

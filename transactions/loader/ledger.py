@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from django.db import connection
 
+from transactions.loader.bulk import copy_records
 from transactions.loader.settle import Settlement, Statement
 from transactions.models import RollbackEvent
 from transactions.sql import statements
@@ -102,17 +103,19 @@ def write_states(settlements: Iterable[Settlement]) -> None:
 
 def record_flips(settlements: Iterable[Settlement], now: datetime) -> None:
     """Append every change of state, so that a past one can be rebuilt."""
-    RollbackEvent.objects.bulk_create(
-        RollbackEvent(
-            constituency_id=flip.constituency_id,
-            tx_id=flip.tx_id,
-            rolled_back=flip.rolled_back,
-            position=flip.position,
-            batch_id=flip.batch_id,
-            recorded_at=now,
-        )
-        for settlement in settlements
-        for flip in settlement.flips
+    copy_records(
+        [
+            RollbackEvent(
+                constituency_id=flip.constituency_id,
+                tx_id=flip.tx_id,
+                rolled_back=flip.rolled_back,
+                position=flip.position,
+                batch_id=flip.batch_id,
+                recorded_at=now,
+            )
+            for settlement in settlements
+            for flip in settlement.flips
+        ]
     )
 
 

@@ -99,12 +99,13 @@ def _add_to_record(part: Part, counts: PartCounts, now: datetime) -> None:
 
 def save_rejections(chunk: Chunk) -> None:
     """Keep every line that could not be read, with its reason."""
-    rows = (
-        _rejected_row(part, index)
-        for part in chunk.parts
-        for index in range(len(part.block.rejections))
+    copy_records(
+        [
+            _rejected_row(part, index)
+            for part in chunk.parts
+            for index in range(len(part.block.rejections))
+        ]
     )
-    RejectedRow.objects.bulk_create(rows, batch_size=1_000)
 
 
 def _rejected_row(part: Part, index: int) -> RejectedRow:
