@@ -25,6 +25,7 @@ FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.5, 30.0
 STEADY_SECONDS = 60.0  # a program that ran so long starts again without delay
 STOP_SECONDS = 8.0  # then by force: all of it ends within about 10 s
 WATCH_SECONDS = 2.0
+HEARTBEAT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Supervisor:
         self._programs = programs
         self._revive = revive
         self._stopping = asyncio.Event()
+        self._running: set[str] = set()
 
     def stop(self) -> None:
         """Make `run` end the programs and return."""
@@ -61,6 +63,7 @@ class Supervisor:
             for program in self._programs:
                 tasks.create_task(self._keep(program))
             tasks.create_task(self._keep_services())
+            tasks.create_task(self._tell())
 
     async def stopped_within(self, seconds: float) -> bool:
         """Wait, and return early and true once the stop has been ordered."""
@@ -73,7 +76,9 @@ class Supervisor:
         while not self._stopping.is_set():
             started_at = time.monotonic()
             process = await _launch(program)
+            self._running.add(program.name)
             status = await self._ended(process)
+            self._running.discard(program.name)
             if self._stopping.is_set() or (program.may_finish and status == 0):
                 return
             if time.monotonic() - started_at > STEADY_SECONDS:
@@ -104,6 +109,11 @@ class Supervisor:
     async def _keep_services(self) -> None:
         while not await self.stopped_within(WATCH_SECONDS):
             await asyncio.to_thread(self._revive)
+
+    async def _tell(self) -> None:
+        """Log one line a minute, so that silence means that nothing runs."""
+        while not await self.stopped_within(HEARTBEAT_SECONDS):
+            logger.info("Running", programs=sorted(self._running))
 
 
 def leashed(words: Sequence[str]) -> list[str]:
