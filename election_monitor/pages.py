@@ -99,7 +99,10 @@ class ApiSchema(SpectacularAPIView):
 
 # Swagger UI writes style attributes; its start-up script comes from an address of ours.
 api_viewer = csp_update({"style-src": ["'unsafe-inline'"]})(
-    SpectacularSwaggerSplitView.as_view(url_name="schema")
+    # Without OPTIONS, which would ask the viewer to render itself as data.
+    SpectacularSwaggerSplitView.as_view(
+        url_name="schema", http_method_names=["get", "head"]
+    )
 )
 
 

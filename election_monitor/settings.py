@@ -102,6 +102,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "election_monitor.middleware.refuse_nul",
 ]
 
 ROOT_URLCONF = "election_monitor.urls"

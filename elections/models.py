@@ -5,6 +5,7 @@ from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Cast, Coalesce, Now, NullIf
@@ -27,6 +28,22 @@ def validate_timezone(name: str) -> None:
             f"“{name}” is no time zone. Use a name such as Europe/Moscow.",
             code="unknown_timezone",
         )
+
+
+def validate_instant(moment: datetime) -> None:
+    """Refuse a time that no election of this century has."""
+    if not 2000 <= moment.year < 2100:
+        raise ValidationError(
+            "The time must lie in the years 2000 to 2099.", code="absurd_time"
+        )
+
+
+# A contract id is part of addresses, so it has no characters that divide them.
+validate_contract_id = RegexValidator(
+    r"\A[A-Za-z0-9][A-Za-z0-9_.:~-]*\Z",
+    "Use letters, digits and _ . : ~ - only, beginning with a letter or digit.",
+    code="unusable_contract_id",
+)
 
 
 def name_key(name: str) -> str:
@@ -101,10 +118,16 @@ class Election(models.Model):
         "files are missing, never what is counted.",
     )
     starts_at = models.DateTimeField(
-        null=True, blank=True, help_text="Empty until staff or the ledger tell."
+        null=True,
+        blank=True,
+        validators=[validate_instant],
+        help_text="Empty until staff or the ledger tell.",
     )
     ends_at = models.DateTimeField(
-        null=True, blank=True, help_text="Empty until staff or the ledger tell."
+        null=True,
+        blank=True,
+        validators=[validate_instant],
+        help_text="Empty until staff or the ledger tell.",
     )
     window_source = models.CharField(
         max_length=16,
@@ -195,6 +218,7 @@ class Constituency(models.Model):
         max_length=128,
         unique=True,
         db_collation="C",
+        validators=[validate_contract_id],
         help_text="Address of the smart contract; the public id.",
     )
     election = models.ForeignKey(

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from elections.admin import cells, election_link
-from elections.admin.base import M, ModelAdmin, ReadOnlyAdmin
+from elections.admin.base import M, ReadOnlyAdmin
 from elections.admin.filters import ConstituencyFilter, ElectionFilter, PeriodFilter
 from elections.models import Constituency, Election
 from metrics import queries
@@ -24,7 +24,7 @@ FAILURES_SHOWN = 5
 RECOUNT = "Recount from the ledger"
 
 
-class RecountAdmin(ModelAdmin[M]):
+class RecountAdmin(admin.ModelAdmin[M]):
     """A list whose figures can be counted again."""
 
     actions = ["recount"]

@@ -1,10 +1,10 @@
 """What all admin pages of the project share: who may edit, what is saved, how to page."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib.admin import ModelAdmin, ShowFacets
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
@@ -12,15 +12,6 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 M = TypeVar("M", bound=Model)
-
-if TYPE_CHECKING:
-    from django.contrib.admin import ModelAdmin as ModelAdmin
-else:
-
-    class ModelAdmin(admin.ModelAdmin):
-        """The stock class, that takes its model in brackets as the type checker wants."""
-
-        __class_getitem__ = classmethod(lambda cls, model: cls)
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -58,7 +49,7 @@ class BigTableAdmin(Styled, ModelAdmin[M]):
 
     paginator = CappedPaginator
     show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
+    show_facets = ShowFacets.NEVER
     list_per_page = 50
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:

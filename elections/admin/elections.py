@@ -14,8 +14,7 @@ from elections.admin import cells
 from elections.admin.exchange import ElectionResource, own_window
 from elections.admin.registry import (
     STATUS_KINDS,
-    RegistryAdmin,
-    changed_zones,
+    ZonedAdmin,
     marked,
     warn_of_zone,
 )
@@ -35,7 +34,7 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(status=self.value()) if self.value() else queryset
 
 
-class ElectionAdmin(RegistryAdmin[Election]):
+class ElectionAdmin(ZonedAdmin[Election]):
     resource_classes = [ElectionResource]
     list_display = [
         "short_name",
@@ -148,21 +147,6 @@ class ElectionAdmin(RegistryAdmin[Election]):
     def derive(self, obj: Election, form: "forms.ModelForm[Election]") -> Iterable[str]:
         is_stated = {"starts_at", "ends_at"}.intersection(form.changed_data)
         return own_window(obj) if is_stated else ()
-
-    def save_model(
-        self,
-        request: Any,
-        obj: Election,
-        form: "forms.ModelForm[Election]",
-        change: bool,
-    ) -> None:
-        super().save_model(request, obj, form, change)
-        if change and "timezone" in form.changed_data:
-            self.warn(request, obj, str(form.initial.get("timezone", "")))
-
-    def after_bulk_import(self, request: HttpRequest, result: Any) -> None:
-        for before, obj in changed_zones(result):
-            self.warn(request, obj, before)
 
     def warn(self, request: HttpRequest, election: Election, before: str) -> None:
         """Ask for a recount of the election, whose hours have moved."""

@@ -20,7 +20,13 @@ from import_export.widgets import Widget
 
 from elections.admin.cells import as_published, neutralised
 from elections.locks import lock_constituencies
-from elections.models import Constituency, Election, Region, RegisterSource
+from elections.models import (
+    Constituency,
+    Election,
+    Region,
+    RegisterSource,
+    validate_instant,
+)
 
 # Longer numbers do not fit the column.
 MOST_DIGITS = 10
@@ -67,6 +73,10 @@ class InstantWidget(Widget):  # type: ignore[misc]
             raise ValueError(
                 f"“{value}” is no time with an offset, such as 2026-09-18T08:00+03:00."
             )
+        try:
+            validate_instant(instant)
+        except ValidationError as error:
+            raise ValueError(" ".join(error.messages)) from error
         return instant
 
     def render(self, value: Any, obj: Any = None, **_: object) -> str:

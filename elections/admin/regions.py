@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
@@ -10,11 +9,11 @@ from django.utils.safestring import SafeString
 
 from elections.admin import cells
 from elections.admin.exchange import RegionResource
-from elections.admin.registry import RegistryAdmin, changed_zones, warn_of_zone
+from elections.admin.registry import ZonedAdmin, warn_of_zone
 from elections.models import Constituency, Region
 
 
-class RegionAdmin(RegistryAdmin[Region]):
+class RegionAdmin(ZonedAdmin[Region]):
     resource_classes = [RegionResource]
     list_display = ["code", "short_name", "zone", "constituencies"]
     list_display_links = ["code", "short_name"]
@@ -39,17 +38,6 @@ class RegionAdmin(RegistryAdmin[Region]):
     def obstacles(self, obj: Region) -> list[str]:
         count = obj.constituencies.count()
         return [f"{count:,} constituencies lie in it"] if count else []
-
-    def save_model(
-        self, request: Any, obj: Region, form: "forms.ModelForm[Region]", change: bool
-    ) -> None:
-        super().save_model(request, obj, form, change)
-        if change and "timezone" in form.changed_data:
-            self.warn(request, obj, str(form.initial.get("timezone", "")))
-
-    def after_bulk_import(self, request: HttpRequest, result: Any) -> None:
-        for before, obj in changed_zones(result):
-            self.warn(request, obj, before)
 
     def warn(self, request: HttpRequest, region: Region, before: str) -> None:
         """Ask for a recount of the region, in whose constituencies hours have moved."""

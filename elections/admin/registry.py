@@ -4,6 +4,7 @@ Apps above add what they know of them by subclasses that they register in place 
 `transactions` the coverage of the feed, `metrics` the recount.
 """
 
+from abc import abstractmethod
 from typing import Any
 
 from django import forms
@@ -73,13 +74,24 @@ class RegistryAdmin(
         return cells.short(obj.name)
 
 
-def changed_zones(result: Any) -> list[tuple[str, Any]]:
-    """Return the zones that a bulk import replaced, with the rows that had them."""
-    return [
-        (row.original.timezone, row.instance)
-        for row in result.rows
-        if row.original and row.original.timezone != row.instance.timezone
-    ]
+class ZonedAdmin(RegistryAdmin[M]):
+    """Of rows that give their constituencies a time zone: staff hear of a change."""
+
+    def save_model(
+        self, request: Any, obj: Any, form: "forms.ModelForm[M]", change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "timezone" in form.changed_data:
+            self.warn(request, obj, str(form.initial.get("timezone", "")))
+
+    def after_bulk_import(self, request: HttpRequest, result: Any) -> None:
+        for row in result.rows:
+            if row.original and row.original.timezone != row.instance.timezone:
+                self.warn(request, row.instance, row.original.timezone)
+
+    @abstractmethod
+    def warn(self, request: HttpRequest, obj: Any, before: str) -> None:
+        """Ask for a recount of what lies in the zone of `obj`, for its hours moved."""
 
 
 def marked(election: Election, label: SafeString) -> SafeString:

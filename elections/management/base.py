@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
+from psycopg.errors import UndefinedTable
 from tqdm import tqdm
 
 from elections.models import Election
@@ -38,6 +39,12 @@ class MonitorCommand(BaseCommand):
             raise CommandError(
                 f"The database does not answer: {str(error).strip()}. What was committed "
                 "stays; run the command again."
+            ) from error
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, UndefinedTable):
+                raise
+            raise CommandError(
+                "The database has no tables yet: run manage.py prepare, or make run."
             ) from error
         except OSError as error:
             raise CommandError(

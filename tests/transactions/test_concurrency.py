@@ -37,7 +37,7 @@ ZONES = {A: ZoneInfo("UTC"), B: ZoneInfo("UTC")}
 @pytest.fixture(autouse=True)
 def no_retries(monkeypatch):
     """Let a deadlock show: one attempt, as if there were no other."""
-    monkeypatch.setattr("transactions.loader.load.ATTEMPTS", 1)
+    monkeypatch.setattr("transactions.loader.patience.ATTEMPTS", 1)
 
 
 def at_once(*jobs):

@@ -54,7 +54,7 @@ FILE = hour_file(
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr("transactions.loader.load.FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("transactions.loader.patience.FIRST_PAUSE_SECONDS", 0.02)
 
 
 def wait_until(is_true, what):
@@ -363,7 +363,7 @@ def test_a_database_that_stays_away_is_an_error_and_nothing_is_half_done(
 ):
     load(BEFORE)
     settings.CHUNK_ROWS = 2
-    monkeypatch.setattr("transactions.loader.load.ATTEMPTS", 2)
+    monkeypatch.setattr("transactions.loader.patience.ATTEMPTS", 2)
     monkeypatch.setattr(HourlyStatsService, "apply", refusing_from(2))
 
     with pytest.raises(OperationalError):

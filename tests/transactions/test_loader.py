@@ -695,7 +695,7 @@ def test_a_chunk_that_keeps_failing_stores_nothing(load, monkeypatch):
     def fail_always(*_, **__):
         raise OperationalError("deadlock detected")
 
-    monkeypatch.setattr("transactions.loader.load.FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr("transactions.loader.patience.FIRST_PAUSE_SECONDS", 0)
     monkeypatch.setattr("metrics.receivers.HourlyStatsService.apply", fail_always)
 
     with pytest.raises(OperationalError):

@@ -13,7 +13,12 @@ from tests.tables import hourly_table, parse_table, totals_table
 from tests.transactions.conftest import register_contracts
 from tests.transactions.lines import A, B, contract, create, hour_file, issue, vote
 from transactions.formats import discover
-from transactions.models import BatchStatus, ImportBatch, RejectedRow
+from transactions.models import (
+    BatchStatus,
+    ConflictingRow,
+    ImportBatch,
+    RejectedRow,
+)
 from transactions.queries import batches_to_look_at
 from transactions.services import (
     ImportService,
@@ -219,3 +224,62 @@ def test_a_network_folder_that_fails_in_mid_file_fails_the_file(
     assert (summary.files_failed, summary.rows_read) == (1, 0)
     assert "Input/output error" in summary.problems[0][1]
     assert discover([file.path]).files
+
+
+@pytest.mark.parametrize("year", ["0001", "1000", "9998"])
+def test_a_contract_of_another_age_tells_no_times(load, election, client, year):
+    absurd = create(
+        "c1", dateStart=f"02-01-{year} 08:00:00", dateEnd=f"03-01-{year} 08:00:00"
+    )
+
+    load(hour_file("08:00", absurd), hour_file("09:00", vote("v1")))
+
+    constituency = Constituency.objects.get()
+    assert constituency.issue_opens_at is None
+    assert constituency.voting_closes_at is None
+    assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("year", ["0001", "9999"])
+def test_a_file_named_for_another_age_is_refused_and_the_others_are_loaded(
+    two_contracts, tmp_path, year
+):
+    (tmp_path / f"{B}_{year}-12-31_0000-0100.csv").write_bytes(vote("v1"))
+    (tmp_path / f"{A}_2026-09-18_0900-1000.csv").write_bytes(vote("v2"))
+
+    summary = import_paths([str(tmp_path)])
+
+    assert (summary.accepted, summary.files_failed) == (1, 1)
+
+
+def test_of_two_waiting_versions_the_one_that_came_first_is_loaded_first(
+    election, tmp_path
+):
+    for folder, clock in (("one", "09:10"), ("two", "09:40")):
+        (tmp_path / folder).mkdir()
+        file = hour_file("09:00", vote("v1", clock), contract_id=NOBODYS)
+        (tmp_path / folder / file.name).write_bytes(b"\n".join(file.lines))
+    with connection.cursor() as cursor:
+        sequence = "pg_get_serial_sequence('transactions_importbatch', 'id')"
+        cursor.execute(f"SELECT setval({sequence}, 999998)")
+    import_paths([str(tmp_path / "one")])
+    import_paths([str(tmp_path / "two")])
+    register_contracts(election, NOBODYS)
+
+    load_waiting(waiting())
+
+    conflict = ConflictingRow.objects.get()
+    assert "09:10" in conflict.stored["timestamp"]
+    assert "09:40" in conflict.incoming["timestamp"]
+
+
+@pytest.mark.parametrize("contract_id", ["a/b", "..", "<b>", "=cmd", "Округ"])
+def test_a_contract_id_that_no_address_can_hold_is_refused(
+    election, tmp_path, contract_id
+):
+    paths = table(tmp_path, contract_id, A)
+
+    summary = import_paths(paths, election=election)
+
+    assert (summary.accepted, summary.rejected) == (1, 1)
+    assert RejectedRow.objects.get().code == "contract_id_not_usable"

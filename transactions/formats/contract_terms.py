@@ -9,6 +9,7 @@ import orjson
 from transactions.formats.columns import ContractTerms
 from transactions.formats.entries import Entries, value_of
 from transactions.formats.rows import digest
+from transactions.formats.times import is_of_this_century
 
 _DATE_FORMAT = "%d-%m-%Y %H:%M:%S"
 
@@ -63,6 +64,8 @@ def _registrar(diff: Entries) -> bytes | None:
 
 def _moment(value: object) -> datetime | None:
     try:
-        return datetime.strptime(str(value), _DATE_FORMAT).replace(tzinfo=UTC)
+        moment = datetime.strptime(str(value), _DATE_FORMAT).replace(tzinfo=UTC)
     except ValueError:
         return None
+    # Absurd ones tell nothing, as those of transactions do not.
+    return moment if is_of_this_century(moment) else None

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from transactions.formats.errors import UnreadableFile
 from transactions.formats.reasons import FileReason
+from transactions.formats.times import is_of_this_century
 
 _CONTRACT = r"(?P<contract>[1-9A-HJ-NP-Za-km-z]{32,44})"
 _HOURS = r"(?P<start>\d{4})-(?P<end>\d{4})"
@@ -76,7 +77,8 @@ def _interval(day: str, start: str, end: str) -> datetime:
         opens = datetime.strptime(f"{day} {start}", "%Y-%m-%d %H%M").replace(tzinfo=UTC)
     except ValueError:
         opens = None
-    if opens is None or not _is_one_hour(opens, end):
+    is_possible = opens and is_of_this_century(opens) and _is_one_hour(opens, end)
+    if opens is None or not is_possible:
         raise UnreadableFile(
             FileReason.INTERVAL_INCONSISTENT, label=f"{day}_{start}-{end}"
         )

@@ -7,6 +7,7 @@ its offset from UTC, or whole milliseconds since 1970. Operations have the names
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 REQUIRED = ("contract_id", "timestamp", "tx_id", "operation")
 OPTIONAL = ("sender", "uik", "outcome", "quantity", "rolled_back")
 
+# A contract id is a part of addresses, so it has none of the characters that divide them.
+_CONTRACT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~-]*")
 _DELIMITERS = ",;\t"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -211,8 +214,14 @@ def _slice(frame: "pl.LazyFrame", start: int, length: int) -> list[dict[str, Any
     return frame.slice(start, length).collect().to_dicts()
 
 
+def _contract_id(text: str) -> str:
+    if not _CONTRACT_ID.fullmatch(checked_id(text, "contract_id")):
+        raise RowRefused(Reason.CONTRACT_ID_NOT_USABLE)
+    return text
+
+
 def _add(number: int, row: Mapping[str, Any], builder: BlockBuilder) -> None:
-    contract_id = checked_id(_text(row, "contract_id"), "contract_id")
+    contract_id = _contract_id(_text(row, "contract_id"))
     operation = _operation(_text(row, "operation"))
     sender = _text(row, "sender")
     builder.rows.append(

@@ -32,6 +32,9 @@ class Reason(_Reason):
     EMPTY_ID = "The field {field} is empty."
     ID_TOO_LONG = "The field {field} is longer than {limit} characters."
     ID_WITH_NUL = "The field {field} contains a NUL character."
+    CONTRACT_ID_NOT_USABLE = (
+        "The contract id has characters other than letters, digits and “_.:~-”."
+    )
     TIMESTAMP_NOT_A_NUMBER = "The time stamp is not a whole number of milliseconds."
     TIMESTAMP_OUT_OF_RANGE = "The time stamp lies outside the years 2000 to 2099."
     OPERATION_MISSING = "The transaction does not say which operation it calls."

@@ -1,15 +1,12 @@
 """Load a chunk: lock, write, announce, account for it, commit."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
-import structlog
 from django.db import (
     IntegrityError,
-    InterfaceError,
-    OperationalError,
     connection,
     transaction,
 )
@@ -19,19 +16,12 @@ from elections.models import Constituency
 from transactions.deltas import LedgerChange
 from transactions.loader import contributions, ledger, records
 from transactions.loader.chunk import Chunk
+from transactions.loader.patience import DATABASE_AWAY, patiently
 from transactions.loader.plan import Plan, make_plan
 from transactions.loader.records import PartCounts
 from transactions.models import ImportBatch
 from transactions.operations import Operation
 from transactions.signals import ledger_changed
-
-logger = structlog.get_logger(__name__)
-
-# A deadlock or a restart of the server passes within seconds; five tries wait for 31.
-ATTEMPTS = 6
-FIRST_PAUSE_SECONDS = 1.0
-
-DATABASE_AWAY = (OperationalError, InterfaceError)
 
 # They tell when a contract opens and closes, and by which rules.
 TELLING_OPERATIONS = [
@@ -81,26 +71,13 @@ class Loader:
         """
         frame = chunk.frame()
         self._unanswered = None
-        result = self._load_until_committed(chunk, frame)
+        load = partial(self._load_once, chunk, frame)
+        result = load() if self.is_trial else patiently(load)
         chunk.remember(frame, result.conflicting_rows)
         for part in chunk.parts:
             part.batch.chunks += 1
             part.batch.rejections += len(part.block.rejections)
         return result
-
-    def _load_until_committed(self, chunk: Chunk, frame: pl.DataFrame) -> ChunkResult:
-        for attempt in range(1, ATTEMPTS):
-            try:
-                return self._load_once(chunk, frame)
-            except DATABASE_AWAY as error:
-                if self.is_trial:
-                    raise
-                logger.warning(
-                    "Chunk is tried again", attempt=attempt, error=str(error)
-                )
-                connection.close()
-                time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
-        return self._load_once(chunk, frame)
 
     def _load_once(self, chunk: Chunk, frame: pl.DataFrame) -> ChunkResult:
         result: ChunkResult | None = None

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from typing import BinaryIO
 
 import structlog
@@ -23,6 +24,7 @@ from transactions.formats import (
     read,
 )
 from transactions.loader import Loader, OpenBatch, Part, Place, copy_records
+from transactions.loader.patience import patiently
 from transactions.loader.records import SOME_UNKNOWN
 from transactions.models import BatchKind, BatchStatus, ImportBatch
 from transactions.row_hashes import row_hashes
@@ -31,6 +33,7 @@ from transactions.services.assembly import Assembly
 from transactions.services.intake import (
     Deliveries,
     Delivery,
+    Known,
     give_up,
     loaded_before,
     mark_interrupted,
@@ -113,9 +116,8 @@ class ImportService:
         self._places.forget()
 
     def _import_window(self, window: Sequence[Delivery], on_file: OnFile) -> None:
-        self._places.prepare_files(delivery.file for delivery in window)
-        known = loaded_before(window)
-        batch_ids = next_batch_ids(len(window))
+        prepare = partial(self._prepare, window)
+        known, batch_ids = prepare() if self._is_trial else patiently(prepare)
         met: set[object] = set()
         for delivery, batch_id in zip(window, batch_ids, strict=True):
             if self._is_stopped():
@@ -133,6 +135,11 @@ class ImportService:
             on_file()
         copy_records(self._unchanged)
         self._unchanged.clear()
+
+    def _prepare(self, window: Sequence[Delivery]) -> tuple[Known, list[int]]:
+        """Look up what the window needs; safe to repeat."""
+        self._places.prepare_files(delivery.file for delivery in window)
+        return loaded_before(window), next_batch_ids(len(window))
 
     def _record(self, delivery: Delivery, batch_id: int) -> ImportBatch:
         file = delivery.file

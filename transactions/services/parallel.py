@@ -120,11 +120,13 @@ class _Pool:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["transactions.preloaded"])
         self._stop = context.Event()
+        # Held open by this process alone: workers see it end with us.
+        for_workers, self._alive = context.Pipe(duplex=False)
         self._executor = ProcessPoolExecutor(
             workers,
             mp_context=context,
             initializer=spawned.prepare,
-            initargs=(self._stop,),
+            initargs=(self._stop, for_workers),
         )
 
     def run(

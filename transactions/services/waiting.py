@@ -107,8 +107,11 @@ def _same(record: ImportBatch) -> "QuerySet[ImportBatch]":
 
 
 def copy_content(record: ImportBatch, file: ExportFile) -> str:
-    """Copy the content below VAR_DIR, under a name that tells what it is again."""
-    folder = settings.VAR_DIR / "waiting" / str(record.pk)
+    """Copy the content below VAR_DIR, under a name that tells what it is again.
+
+    Folders sort in the order of arrival: of two versions the older is loaded first.
+    """
+    folder = settings.VAR_DIR / "waiting" / f"{record.pk:012}"
     folder.mkdir(parents=True, exist_ok=True)
     if not record.contract_id:
         path = folder / f"rows{SUFFIXES[file.kind]}"

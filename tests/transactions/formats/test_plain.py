@@ -72,7 +72,7 @@ def test_the_delimiter_is_told_by_the_header(delimiter):
 
 
 def test_values_may_stand_in_quotation_marks():
-    assert row('"A,1",1725604228819,"t""1",vote')["contract_id"] == "A,1"
+    assert row('"A1",1725604228819,"t,""1",vote')["tx_id"] == 't,"1'
 
 
 def test_a_byte_order_mark_before_the_header_is_tolerated():

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.core.management.base import CommandError, CommandParser
 
 from elections.management.base import MonitorCommand, StopRequest, valid_slug
-from transactions.services import feed_simulation
+from transactions.services import ConstituencyGone, feed_simulation
 from transactions.simulator import (
     FAULTS,
     INJECTION_KINDS,
@@ -134,7 +134,7 @@ class Command(MonitorCommand):
                     is_stopped=StopRequest().is_set,
                     on_progress=bar.update,
                 )
-            except ValueError as error:
+            except (ValueError, ConstituencyGone) as error:
                 raise CommandError(str(error)) from error
         return {"slug": world.plan.slug, **summary.as_json()}
 
