@@ -5,11 +5,12 @@ import signal
 from argparse import RawDescriptionHelpFormatter
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError, ProgrammingError
-from psycopg.errors import UndefinedTable
+from django.db import InterfaceError, OperationalError, connection
 from tqdm import tqdm
 
 from elections.models import Election
@@ -19,6 +20,7 @@ class MonitorCommand(BaseCommand):
     """A command that shows `examples` in its help and answers people or programs."""
 
     examples: ClassVar[str]
+    needs_tables: ClassVar[bool] = True
 
     def create_parser(
         self, prog_name: str, subcommand: str, **kwargs: Any
@@ -34,17 +36,13 @@ class MonitorCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command; a database that stays away is no reason for a traceback."""
         try:
+            if self.needs_tables:
+                make_tables()
             return super().execute(*args, **options)
         except (OperationalError, InterfaceError) as error:
             raise CommandError(
                 f"The database does not answer: {str(error).strip()}. What was committed "
                 "stays; run the command again."
-            ) from error
-        except ProgrammingError as error:
-            if not isinstance(error.__cause__, UndefinedTable):
-                raise
-            raise CommandError(
-                "The database has no tables yet: run manage.py prepare, or make run."
             ) from error
         except OSError as error:
             raise CommandError(
@@ -82,6 +80,22 @@ def valid_slug(text: str, *, option: str) -> str:
     except ValidationError as error:
         raise CommandError(f"{option} “{text}”: {' '.join(error.messages)}") from error
     return text
+
+
+def make_tables() -> None:
+    """Make the tables of a new embedded database, so that any command can be the first.
+
+    Raises:
+        CommandError: the database is somebody's own, and has none.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('django_migrations') IS NULL")
+        is_new = cursor.fetchone()[0]
+    if not is_new:
+        return
+    if not settings.EMBEDDED_POSTGRES:
+        raise CommandError("The database has no tables yet: run manage.py prepare.")
+    call_command("migrate", interactive=False, verbosity=0)
 
 
 class StopRequest:

@@ -8,7 +8,12 @@ from typing import Any, TypeVar
 
 from django.core.management.base import CommandError, CommandParser
 
-from elections.management.base import MonitorCommand, StopRequest, valid_slug
+from elections.management.base import (
+    MonitorCommand,
+    StopRequest,
+    make_tables,
+    valid_slug,
+)
 from transactions.services import ConstituencyGone, feed_simulation
 from transactions.simulator import (
     FAULTS,
@@ -38,6 +43,8 @@ class Command(MonitorCommand):
     help = (
         "Simulate a faithful election; write its files with --out, or feed the ledger."
     )
+    # Writing files needs no database.
+    needs_tables = False
     examples = "\n".join(
         [
             """examples:
@@ -126,6 +133,7 @@ class Command(MonitorCommand):
         return {"slug": world.plan.slug, "out": str(options["out"]), **_totals(truth)}
 
     def _feed(self, world: World, options: dict[str, Any]) -> dict[str, Any]:
+        make_tables()
         with self.progress(unit="rows") as bar:
             try:
                 summary = feed_simulation(
