@@ -1,5 +1,6 @@
 """Hourly statistics in the admin, and the recount of what the ledger adds up to."""
 
+from abc import abstractmethod
 from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,9 +38,9 @@ class RecountAdmin(admin.ModelAdmin[M]):
     def recount(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
         tell(request, self.count_again(queryset, now=timezone.now()))
 
+    @abstractmethod
     def count_again(self, queryset: "QuerySet[Any]", *, now: datetime) -> Aggregation:
         """Count what is selected again, and return what that changed."""
-        raise NotImplementedError
 
 
 class HourlyStatsAdmin(RecountAdmin[HourlyStats], ReadOnlyAdmin[HourlyStats]):

@@ -1,5 +1,6 @@
 """What all admin pages of the project share: who may edit, what is saved, how to page."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -107,9 +108,9 @@ class DeletesOnlyWhatIsEmpty(ModelAdmin[M]):
     Django would list every protected row: 5,103 constituencies of an election.
     """
 
+    @abstractmethod
     def obstacles(self, obj: M) -> list[str]:
         """Return what belongs to `obj` and must not be deleted with it."""
-        raise NotImplementedError
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         obstacles = [sentence for obj in objs for sentence in self.obstacles(obj)]

@@ -1,5 +1,6 @@
 """Filters that are typed or chosen from a list, for what is too long for a row of links."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,9 +57,9 @@ class FormFilter(admin.ListFilter):
     def has_output(self) -> bool:
         return True
 
+    @abstractmethod
     def inputs(self) -> list[Input]:
         """Return the fields of the form."""
-        raise NotImplementedError
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         kept = [
