@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from elections.locks import NotInTransaction, lock_constituencies
 from elections.models import Constituency, Election
 from metrics.models import HourlyStats
-from metrics.services.groups import in_groups
+from metrics.services.groups import WORK_MEMORY, in_groups
 from metrics.sql import statements
 from transactions.deltas import HourDelta
 
@@ -151,13 +151,15 @@ class HourlyStatsService:
                 ids: dict[str, Any] = {
                     "constituency_ids": lock_constituencies(c.pk for c in group)
                 }
+                cursor.execute(WORK_MEMORY)
                 cursor.execute(statements["recount_hours"], ids | period)
-                result.hours_changed += len(cursor.fetchall())
+                changed = set()
+                for constituency_id, hour in cursor.fetchall():
+                    if hour is None:
+                        changed.add(constituency_id)
+                    else:
+                        result.hours_changed += 1
                 cursor.execute(statements["recount_totals"], ids)
-                changed = set(cursor.fetchall())
-                if start is None and end is None:
-                    # Only a count of everything can tell which time is the newest.
-                    cursor.execute(statements["recount_last_times"], ids)
-                    changed.update(cursor.fetchall())
+                changed.update(constituency_id for (constituency_id,) in cursor)
                 result.constituencies_changed += len(changed)
         return result

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from elections.models import Constituency
-from metrics.services.groups import in_groups
+from metrics.services.groups import WORK_MEMORY, in_groups
 from metrics.sql import statements
 
 # In the order in which sql/verify.sql compares them.
@@ -66,6 +66,7 @@ def verify(
     for group in in_groups(constituencies.iterator()):
         ids = [constituency.pk for constituency in group]
         with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(WORK_MEMORY)
             # One statement is one snapshot.
             cursor.execute(statements["verify"], figures | {"constituency_ids": ids})
             differences = [Difference(*row) for row in cursor.fetchall()]
