@@ -8,7 +8,14 @@ from django.db.models import Model, QuerySet
 
 from elections.locks import lock_constituencies
 from elections.models import Constituency, Election
-from metrics.models import HourlyStats
+from metrics.models import (
+    Discrepancy,
+    ElectionMinute,
+    HourlyStats,
+    MetricsUpdate,
+    MinuteStats,
+)
+from metrics.services.series import lock_series
 from transactions.models import (
     BatchKind,
     ConflictingRow,
@@ -27,7 +34,9 @@ GUARDS = [
     "transactions.RollbackEvent:refuse_change",
 ]
 # Kinds of rows that belong to an election.
-KINDS = 11
+KINDS = 15
+# Updates of the queue name what they are about: kind:id.
+ELECTION_SCOPES = ["election", "totals", "series", "history"]
 
 
 class NotSimulated(ValueError):
@@ -46,6 +55,8 @@ def delete_simulated_election(
         NotSimulated: it is a real one.
     """
     with transaction.atomic(), pgtrigger.ignore(*GUARDS):
+        # First, as the worker does: it meets the election's row only when it commits.
+        lock_series(Election.objects.only("id").get(slug=slug).pk)
         election = Election.objects.select_for_update().get(slug=slug)
         if not election.is_simulated:
             raise NotSimulated(f"{slug} is a real election: nothing of it is deleted.")
@@ -68,6 +79,12 @@ def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:
         )
     )
     batch_ids = list(batches.values_list("id", flat=True))
+    scopes = [f"constituency:{constituency_id}" for constituency_id in ids]
+    scopes += [f"{kind}:{election.pk}" for kind in ELECTION_SCOPES]
+    yield MetricsUpdate.objects.filter(scope__in=scopes)
+    yield Discrepancy.objects.filter(constituency_id__in=ids)
+    yield ElectionMinute.objects.filter(election=election)
+    yield MinuteStats.objects.filter(constituency_id__in=ids)
     yield HourlyStats.objects.filter(constituency_id__in=ids)
     yield VanishedRow.objects.filter(constituency_id__in=ids)
     yield ConflictingRow.objects.filter(constituency_id__in=ids)

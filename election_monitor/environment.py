@@ -6,7 +6,7 @@ django-environ takes any word for false, and an address of any kind for a databa
 import os
 from collections.abc import Collection
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -49,6 +49,15 @@ def url(name: str, *, schemes: Collection[str]) -> str:
         known = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ImproperlyConfigured(f"{name} has to begin with {known}")
     return value
+
+
+def broker_url(redis_url: str) -> str:
+    """Return the address of a Redis as Celery spells it: sockets have another scheme."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.path}?virtual_host={database}"
 
 
 def writable_folder(name: str, path: Path) -> Path:

@@ -4,14 +4,19 @@ Own views: those of django-health-check answer 500 and name a part by its class.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_redis.exceptions import ConnectionInterrupted
 from redis import RedisError
+
+from metrics.update_queries import queue_age
 
 OK, FAILED = "ok", "failed"
 PROBE_KEY = "health"
@@ -57,4 +62,17 @@ def _cache() -> str:
     return OK
 
 
-CHECKS: dict[str, Callable[[], str]] = {"database": _database, "cache": _cache}
+def _queue() -> str:
+    """Say whether updates are made: their workers may all be gone."""
+    longest = timedelta(seconds=settings.BACK_PRESSURE_SECONDS)
+    try:
+        return OK if queue_age(timezone.now()) <= longest else FAILED
+    except DatabaseError:
+        return FAILED
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": _database,
+    "cache": _cache,
+    "queue": _queue,
+}

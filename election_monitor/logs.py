@@ -1,5 +1,7 @@
 """Structured logs: one line an event, for people (`console`) or machines (`json`)."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -17,6 +19,30 @@ SHARED_PROCESSORS: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 ]
+
+
+class BrokerAway(logging.Filter):
+    """Says in one line that Celery's broker is away: no fault that a traceback explains."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        is_away = any(map(_is_of_broker, _chain(error)))
+        if is_away and record.name.startswith("celery"):
+            record.msg = record.getMessage().partition("\n")[0]
+            record.args, record.exc_info = (), None
+        return True
+
+
+def _is_of_broker(error: BaseException) -> bool:
+    client = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or client in {"redis", "kombu"}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def logging_config(log_format: str) -> dict[str, Any]:
@@ -50,8 +76,13 @@ def logging_config(log_format: str) -> dict[str, Any]:
                 "foreign_pre_chain": SHARED_PROCESSORS,
             }
         },
+        "filters": {"broker_away": {"()": BrokerAway}},
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "structured"}
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "structured",
+                "filters": ["broker_away"],
+            }
         },
         "root": {"handlers": ["stderr"], "level": "INFO"},
         # A line per request would bury the one line a minute that matters at rest.

@@ -27,7 +27,7 @@ from transactions.queries import (
 # The API lists them all.
 ELECTIONS_SHOWN = 50
 # In the order in which a page names them; "interrupted" is finished by the next import.
-BATCH_WORDS = ("running", "waiting", "failed", "interrupted")
+BATCH_WORDS = ("queued", "running", "waiting", "failed", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from election_monitor import embedded
-from election_monitor.environment import count, flag, url, writable_folder
+from election_monitor.environment import broker_url, count, flag, url, writable_folder
 from election_monitor.logs import logging_config
 from election_monitor.secret import secret_key
 
@@ -23,7 +23,21 @@ env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 OWN_PREFIX = "ELECTION_MONITOR_"
-OWN_NAMES = {"CHUNK_ROWS", "CHUNK_FILES"}
+OWN_NAMES = {
+    "CHUNK_ROWS",
+    "CHUNK_FILES",
+    "API_BATCH_BYTES",
+    "API_BATCH_ROWS",
+    "UPLOAD_BYTES",
+    "BACK_PRESSURE_SECONDS",
+    "EVENT_STREAM_LENGTH",
+    "MINUTE_RETENTION_HOURS",
+    "SILENT_AFTER_MINUTES",
+    "UPDATE_AGEING_SECONDS",
+    "UPDATE_ATTEMPTS",
+    "UPDATE_BACKOFF_SECONDS",
+    "UPDATE_LEASE_SECONDS",
+}
 unknown = sorted(
     name
     for name in os.environ
@@ -186,23 +200,62 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
 }
 
+# Update queue --------------------------------------------------------------------
+# Times an update is begun before staff have to look at it.
+UPDATE_ATTEMPTS = count("ELECTION_MONITOR_UPDATE_ATTEMPTS", default=5)
+# Pause after the first failure; twice as long after each further one.
+UPDATE_BACKOFF_SECONDS = count("ELECTION_MONITOR_UPDATE_BACKOFF_SECONDS", default=2)
+# A worker that does not finish within this time is taken for dead.
+UPDATE_LEASE_SECONDS = count("ELECTION_MONITOR_UPDATE_LEASE_SECONDS", default=60)
+# An update that waits rises by one priority in this time.
+UPDATE_AGEING_SECONDS = count("ELECTION_MONITOR_UPDATE_AGEING_SECONDS", default=60)
+# When the oldest update that is due has waited so long, API batches have to wait too.
+BACK_PRESSURE_SECONDS = count("ELECTION_MONITOR_BACK_PRESSURE_SECONDS", default=60)
+
+# Live events ---------------------------------------------------------------------
+# Not in the cache's database, which may be flushed.
+EVENTS_REDIS_URL = (
+    f"unix://{embedded.redis_socket(VAR_DIR)}?db=2" if EMBEDDED_REDIS else REDIS_URL
+)
+# Events kept per election, for listeners that come back.
+EVENT_STREAM_LENGTH = count("ELECTION_MONITOR_EVENT_STREAM_LENGTH", default=10_000)
+
 # Celery: only a wake-up, the outbox is the queue --------------------------------
-CELERY_BROKER_URL = (
-    f"redis+socket://{embedded.redis_socket(VAR_DIR)}?virtual_host=1"
-    if EMBEDDED_REDIS
-    else REDIS_URL
+CELERY_BROKER_URL = broker_url(
+    f"unix://{embedded.redis_socket(VAR_DIR)}?db=1" if EMBEDDED_REDIS else REDIS_URL
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 30, "socket_keepalive": True}
+# A broker that is away must not hold up who sends: the sweep makes up for it.
+CELERY_BROKER_CONNECTION_TIMEOUT = 1
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "updates"
+CELERY_TASK_ROUTES = {"transactions.*": {"queue": "import"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 30, "socket_keepalive": True}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
+# Each is harmless when it runs twice, late or never: see metrics/tasks.py.
+CELERY_BEAT_SCHEDULE = {
+    task: {
+        "task": task,
+        "schedule": seconds,
+        # What could not start in time is made up for by the next one.
+        "options": {"expires": seconds},
+    }
+    for task, seconds in {
+        "metrics.process_updates": 5,
+        "metrics.refresh_active_elections": 60,
+        "metrics.watch_feeds": 60,
+        "metrics.prune": 300,
+        "metrics.verify_sample": 3_600,
+        "transactions.resume_uploads": 60,
+    }.items()
+}
 
 # Behind HTTPS, which whoever serves a real election under a name of its own has. On this
 # machine alone (`make run` with a DATABASE_URL) nobody answers by HTTPS.
@@ -241,6 +294,17 @@ IMPORT_EXPORT_TMP_STORAGE_CLASS = "import_export.tmp_storages.MediaStorage"
 # constituencies are locked for about a quarter of a second.
 CHUNK_ROWS = count("ELECTION_MONITOR_CHUNK_ROWS", default=20_000)
 CHUNK_FILES = count("ELECTION_MONITOR_CHUNK_FILES", default=500)
+# Rows of one request, and its bytes: ten thousand rows with long keys take 5 MB.
+API_BATCH_ROWS = count("ELECTION_MONITOR_API_BATCH_ROWS", default=10_000)
+API_BATCH_BYTES = count("ELECTION_MONITOR_API_BATCH_BYTES", default=16 << 20)
+# A federal election packs its day into less.
+UPLOAD_BYTES = count("ELECTION_MONITOR_UPLOAD_BYTES", default=2 << 30)
+
+# Minutes of single constituencies are kept this long; hours are kept for ever.
+MINUTE_RETENTION_HOURS = count("ELECTION_MONITOR_MINUTE_RETENTION_HOURS", default=24)
+# A feed is silent, and a file late, after this time without what had to come: hour files
+# come some minutes after their hour, so an hour and a half is one missing file.
+SILENT_AFTER_MINUTES = count("ELECTION_MONITOR_SILENT_AFTER_MINUTES", default=90)
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="console")
 LOGGING = logging_config(LOG_FORMAT)

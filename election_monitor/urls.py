@@ -13,6 +13,7 @@ admin.site.index_title = "Administration"
 urlpatterns = [
     path("", pages.home, name="home"),
     path("api/v1/", include("elections.api.urls")),
+    path("api/v1/", include("transactions.api.urls")),
     path("api/v1/", include("metrics.api.urls")),
     path("api/v1/schema/", pages.ApiSchema.as_view(), name="schema"),
     path("api/v1/docs/", pages.api_viewer, name="api-viewer"),

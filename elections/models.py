@@ -80,6 +80,11 @@ class ElectionStatus(models.TextChoices):
     COMPLETED = "completed"
 
 
+class UpdateMode(models.TextChoices):
+    REALTIME = "realtime", "realtime: while transactions arrive"
+    BATCH = "batch", "batch: when an hour has closed"
+
+
 class ElectionQuerySet(models.QuerySet["Election"]):
     def with_status(self) -> "ElectionQuerySet":
         """Annotate `status`: staff's word, else what the clock says."""
@@ -143,6 +148,16 @@ class Election(models.Model):
         help_text="Empty: the status follows from the two times.",
     )
     description = models.TextField(blank=True)
+    update_mode = models.CharField(
+        max_length=16,
+        choices=UpdateMode,
+        default=UpdateMode.REALTIME,
+        help_text="When derived metrics follow. Counts are exact at every moment anyway.",
+    )
+    refresh_seconds = models.PositiveSmallIntegerField(
+        default=1,
+        help_text="In realtime mode one constituency is refreshed this often at most.",
+    )
     is_simulated = models.BooleanField(
         default=False, editable=False, help_text="Made by simulate_election, not real."
     )
@@ -158,6 +173,10 @@ class Election(models.Model):
             models.CheckConstraint(
                 condition=Q(status_override__in=["", *ElectionStatus.values]),
                 name="election_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(update_mode__in=UpdateMode.values),
+                name="election_update_mode_is_known",
             ),
         ]
 

@@ -77,6 +77,7 @@ class Recount:
     rows_read: int = 0
     totals: dict[str, Figures] = field(default_factory=dict)
     hours: dict[tuple[str, datetime], Figures] = field(default_factory=dict)
+    minutes: dict[tuple[str, datetime], Figures] = field(default_factory=dict)
     # None where no list was accepted and the ledger holds no register.
     registered: dict[str, int | None] = field(default_factory=dict)
 
@@ -223,6 +224,11 @@ def utc_hour(timestamp_ms: int) -> datetime:
     return hour_in(ZoneInfo("UTC"), timestamp_ms)
 
 
+def minute_of(timestamp_ms: int) -> datetime:
+    """Return the start of the minute that the instant lies in."""
+    return datetime.fromtimestamp(timestamp_ms // 60_000 * 60, tz=UTC)
+
+
 def hour_in(zone: ZoneInfo, timestamp_ms: int) -> datetime:
     """Return the start, in UTC, of the hour of `zone` that the instant lies in."""
     instant = datetime.fromtimestamp(timestamp_ms // 1000, tz=UTC)
@@ -239,25 +245,34 @@ def count_contract(contract_id: str, zone: ZoneInfo, result: Recount) -> None:
     # In the order of (time, id), so that the first vote of a key is the one that counts.
     for content in standing(contract_id, result):
         hour = hour_in(zone, content.timestamp_ms)
-        hourly = result.hours.setdefault((contract_id, hour), Figures())
-        for figures in (total, hourly):
-            figures.transaction_count += 1
-            figures.failed_count += content.outcome == "failed"
+        minute = minute_of(content.timestamp_ms)
+        for figures in (
+            total,
+            result.hours.setdefault((contract_id, hour), Figures()),
+            result.minutes.setdefault((contract_id, minute), Figures()),
+        ):
+            count_one(content, figures, is_first=content.sender not in voters)
         if content.outcome != "accepted":
             continue
-        if content.operation == "blindsigissue":
-            total.bulletins_issued += content.quantity
-            hourly.bulletins_issued += content.quantity
-        elif content.operation == "vote" and content.sender not in voters:
+        if content.operation == "vote":
             voters.add(content.sender)
-            total.votes_cast += 1
-            hourly.votes_cast += 1
-        elif content.operation == "vote":
-            total.revotes += 1
-            hourly.revotes += 1
         elif content.operation in REGISTER:
             known = result.registered[contract_id] or 0
             result.registered[contract_id] = known + content.quantity
+
+
+def count_one(content: Content, figures: Figures, *, is_first: bool) -> None:
+    """Count one transaction; `is_first` tells that its sender has no vote before it."""
+    figures.transaction_count += 1
+    figures.failed_count += content.outcome == "failed"
+    if content.outcome != "accepted":
+        return
+    if content.operation == "blindsigissue":
+        figures.bulletins_issued += content.quantity
+    elif content.operation == "vote" and is_first:
+        figures.votes_cast += 1
+    elif content.operation == "vote":
+        figures.revotes += 1
 
 
 def standing(contract_id: str, result: Recount) -> list[Content]:

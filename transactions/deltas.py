@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+ONE_MINUTE = timedelta(minutes=1)
+# Minutes are written and kept for this much longer than they are read, so that no clock
+# of another machine, and no chunk that was long on its way, leaves one half counted.
+MINUTE_MARGIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,35 @@ class HourDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class MinuteDelta:
+    """What one chunk changed in one constituency-minute; every count may be negative."""
+
+    constituency_id: int
+    minute: datetime
+    bulletins_issued: int = 0
+    votes_cast: int = 0
+    revotes: int = 0
+    transaction_count: int = 0
+    failed_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerChange:
     """All that one committed chunk changed."""
 
     deltas: Sequence[HourDelta]
+    # The loader's clock.
+    now: datetime
+    # Only those inside the retention, and only where a count changed.
+    minutes: Sequence[MinuteDelta] = ()
+
+
+def minutes_exact_since(now: datetime) -> datetime:
+    """Return the first minute from which on every minute is counted at `now`."""
+    since = now - timedelta(hours=settings.MINUTE_RETENTION_HOURS)
+    return since.replace(second=0, microsecond=0) + ONE_MINUTE
+
+
+def minutes_written_since(now: datetime) -> datetime:
+    """Return the first minute that is still written, and not yet pruned, at `now`."""
+    return minutes_exact_since(now) - MINUTE_MARGIN

@@ -1,8 +1,9 @@
 """The ledger, and what is known of every file that was loaded into it."""
 
-from typing import Any
+from typing import Any, Self
 
 import pgtrigger
+from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
@@ -133,9 +134,12 @@ class BatchKind(models.TextChoices):
     UNKNOWN = "unknown", "not recognised"
     SIMULATION = "simulation", "simulated live feed"
     RETRY = "retry", "corrected lines"
+    API = "api", "posted to the API"
+    UPLOAD = "upload", "upload"
 
 
 class BatchStatus(models.TextChoices):
+    QUEUED = "queued"
     RUNNING = "running"
     LOADED = "loaded"
     UNCHANGED = "unchanged"
@@ -144,9 +148,31 @@ class BatchStatus(models.TextChoices):
     INTERRUPTED = "interrupted"
 
 
-class ImportBatch(models.Model):
-    """One file (or one delivery) and what became of its lines."""
+class ImportBatchQuerySet(models.QuerySet["ImportBatch"]):
+    """Filters of batches."""
 
+    def without_uploads(self) -> Self:
+        """Leave out the batches that only add up others."""
+        return self.exclude(kind=BatchKind.UPLOAD)
+
+
+class ImportBatch(models.Model):
+    """One file (or one delivery) and what became of its lines.
+
+    An upload is a batch itself, so that one id tells all of it: its counters are the sums
+    of its members, which are the files found in it. Who adds up batches leaves one of
+    the two out (`ImportBatch.objects.without_uploads()`).
+    """
+
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="members",
+        help_text="The upload that brought the file.",
+    )
     kind = models.CharField(max_length=24, choices=BatchKind)
     name = models.TextField(help_text="Path and member as the source names them.")
     contract_id = models.TextField(
@@ -175,7 +201,8 @@ class ImportBatch(models.Model):
         default=0, help_text="Rows whose time lies outside the hour of the name."
     )
     source_path = models.TextField(
-        blank=True, help_text="Where the content is kept while the batch is waiting."
+        blank=True,
+        help_text="Where the content is kept while the batch is queued or waiting.",
     )
     chunks = models.IntegerField(default=0, help_text="Committed pieces of the file.")
     status = models.CharField(max_length=16, choices=BatchStatus)
@@ -183,6 +210,8 @@ class ImportBatch(models.Model):
     error = models.TextField(blank=True, help_text="A sentence that says what to do.")
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+
+    objects = ImportBatchQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "import batches"
@@ -210,10 +239,40 @@ class ImportBatch(models.Model):
                 condition=~Q(status__in=[BatchStatus.LOADED, BatchStatus.UNCHANGED]),
                 name="batches_to_look_at",
             ),
+            # The files of an upload.
+            models.Index(
+                fields=["parent"],
+                condition=Q(parent__isnull=False),
+                name="members_of_uploads",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.name}"
+
+
+class Upload(models.Model):
+    """An uploaded file on its way to the ledger: what its batch does not tell."""
+
+    batch = models.OneToOneField(
+        ImportBatch, on_delete=models.CASCADE, primary_key=True, related_name="upload"
+    )
+    # A slug and no foreign key: a simulated election can be deleted.
+    election = models.TextField(
+        blank=True, help_text="Slug: unknown contracts are created below it."
+    )
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+    )
+    files = models.IntegerField(default=0, help_text="Files found in it.")
+    attempts = models.IntegerField(default=0, help_text="Times its loading was begun.")
+    sent_at = models.DateTimeField(help_text="When a worker was last asked to load it.")
+
+    def __str__(self) -> str:
+        return f"upload {self.batch_id}"
 
 
 class RollbackEvent(models.Model):

@@ -5,15 +5,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Model, OuterRef, Q, QuerySet, Sum
 
-from transactions.models import BatchStatus, FeedHour, ImportBatch
+from transactions.models import BatchKind, BatchStatus, FeedHour, ImportBatch
 from transactions.sql import statements
 
+Row = TypeVar("Row", bound=Model)
+
 ONE_HOUR = timedelta(hours=1)
+# What a batch counts.
+COUNTERS = (
+    *("rows_read", "accepted", "duplicate", "conflicting", "rejected"),
+    *("vanished", "outside_interval"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,8 @@ def coverage_of_constituency(constituency_id: int) -> ConstituencyCoverage | Non
 def batches_to_look_at() -> "QuerySet[ImportBatch, tuple[int | None, str, int]]":
     """Return (election id, status, number) of batches that are not simply loaded.
 
-    The election of a file whose constituency is unknown is None.
+    The election of a file whose constituency is unknown is None. An upload is left out
+    where one of its files tells the same.
     """
     settled = [BatchStatus.LOADED, BatchStatus.UNCHANGED]
     # A file that failed or was interrupted is settled by what came of it later.
@@ -142,10 +151,18 @@ def batches_to_look_at() -> "QuerySet[ImportBatch, tuple[int | None, str, int]]"
         name=OuterRef("name"),
         pk__gt=OuterRef("pk"),
     )
+    uploads = Q(kind=BatchKind.UPLOAD)
+    is_settled = (uploads & Exists(later.filter(uploads))) | (
+        ~uploads & Exists(later.exclude(uploads))
+    )
     given_up = Q(status__in=[BatchStatus.FAILED, BatchStatus.INTERRUPTED])
+    telling = ImportBatch.objects.filter(
+        parent=OuterRef("pk"), status=OuterRef("status")
+    )
     return (
         ImportBatch.objects.exclude(status__in=settled)
-        .exclude(given_up & Exists(later))
+        .exclude(given_up & is_settled)
+        .exclude(uploads & Exists(telling))
         .order_by("constituency__election", "status")
         .values_list("constituency__election", "status")
         .annotate(number=Count("pk"))
@@ -154,7 +171,69 @@ def batches_to_look_at() -> "QuerySet[ImportBatch, tuple[int | None, str, int]]"
 
 def newest_file() -> ImportBatch | None:
     """Return the batch that came last of those that are finished."""
-    return ImportBatch.objects.exclude(finished_at=None).order_by("-pk").first()
+    finished = ImportBatch.objects.without_uploads().exclude(finished_at=None)
+    return finished.order_by("-pk").first()
+
+
+def import_batches() -> "QuerySet[ImportBatch]":
+    """Return all batches with what the API tells of them, the newest first."""
+    return ImportBatch.objects.select_related(
+        "constituency__election", "upload"
+    ).order_by("-id")
+
+
+def import_batch(batch_id: int) -> ImportBatch:
+    """Return a batch with what the API tells of it, as it is now."""
+    return with_progress(import_batches().get(pk=batch_id))
+
+
+def with_progress(batch: ImportBatch) -> ImportBatch:
+    """Tell of an upload what its files have come to so far."""
+    if batch.kind == BatchKind.UPLOAD:
+        numbers = numbers_by_status(batch.pk)
+        open_ones = {BatchStatus.RUNNING, BatchStatus.INTERRUPTED}
+        done = sum(n for status, n in numbers.items() if status not in open_ones)
+        batch.files_done = done  # type: ignore[attr-defined]
+        for name, value in upload_counts(batch.pk).items():
+            setattr(batch, name, value)
+    return batch
+
+
+def rows_of_batch(rows: "QuerySet[Row]", batch_id: int) -> "QuerySet[Row]":
+    """Return those of the rows that belong to a batch, or to a file of this upload."""
+    batches = ImportBatch.objects.filter(Q(pk=batch_id) | Q(parent=batch_id))
+    return rows.filter(batch__in=batches.values("pk")).order_by("id")
+
+
+def numbers_by_status(upload_id: int) -> dict[str, int]:
+    """Return how many files of an upload have which status."""
+    members = ImportBatch.objects.filter(parent_id=upload_id).order_by("status")
+    return dict(members.values_list("status").annotate(number=Count("pk")))
+
+
+def upload_counts(upload_id: int) -> dict[str, int]:
+    """Return the counters of an upload: the sums over its files, each row once.
+
+    A file that was cut off is read again from its start: what its first attempt had
+    accepted comes again as duplicates, and counts as accepted.
+    """
+    members = ImportBatch.objects.filter(parent_id=upload_id)
+    again = members.filter(
+        contract_id=OuterRef("contract_id"),
+        sha256=OuterRef("sha256"),
+        pk__gt=OuterRef("pk"),
+    ).exclude(status=BatchStatus.INTERRUPTED)
+    is_read_again = Q(status=BatchStatus.INTERRUPTED) & Exists(again)
+    total = _sums(members.exclude(is_read_again))
+    before = _sums(members.filter(is_read_again))["accepted"]
+    came_again = min(before, total["duplicate"])
+    total["accepted"] += came_again
+    total["duplicate"] -= came_again
+    return total
+
+
+def _sums(batches: "QuerySet[ImportBatch]") -> dict[str, int]:
+    return batches.aggregate(**{name: Sum(name, default=0) for name in COUNTERS})
 
 
 def _windows(

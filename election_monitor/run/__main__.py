@@ -27,7 +27,7 @@ DEFAULT_PORT = "8000"
 HIGHEST_PORT = 65_535
 READY_POLL_SECONDS = 0.3
 SLOW_START_SECONDS = 60.0
-WORKER_CONCURRENCY = "2"
+UPDATE_PROCESSES, IMPORT_PROCESSES = "2", "1"
 # Celery warns root at every start; the tasks are this project's own.
 AS_ROOT = {
     "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"
@@ -85,12 +85,27 @@ async def _supervise(port: int) -> None:
 def _programs(port: int) -> list[Program]:
     python = (sys.executable, "-m")
     celery = (*python, "celery", "--app", "election_monitor", "--quiet")
-    worker = ("worker", "--queues", "updates,import", "--concurrency")
     alone = ("--without-gossip", "--without-mingle")
+
+    def worker(queue: str, concurrency: str) -> tuple[str, ...]:
+        """Return a worker of one queue: a file takes minutes, an update no time."""
+        name = ("--hostname", f"{queue}@%h")
+        return (
+            *celery,
+            "worker",
+            *name,
+            "--queues",
+            queue,
+            "--concurrency",
+            concurrency,
+            *alone,
+        )
+
     gunicorn = (*python, "gunicorn", "--config", "python:election_monitor.web")
     programs = [
         Program("web", gunicorn, environment={"PORT": str(port)}),
-        Program("worker", (*celery, *worker, WORKER_CONCURRENCY, *alone), AS_ROOT),
+        Program("worker", worker("updates", UPDATE_PROCESSES), AS_ROOT),
+        Program("importer", worker("import", IMPORT_PROCESSES), AS_ROOT),
         Program("beat", (*celery, "beat")),
     ]
     if demo.is_wanted():

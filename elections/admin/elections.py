@@ -77,6 +77,7 @@ class ElectionAdmin(ZonedAdmin[Election]):
                 "description": "Times are in UTC. With both empty the ledger tells them.",
             },
         ),
+        ("Updates", {"fields": ["update_mode", "refresh_seconds"]}),
     ]
     figures = [
         "pages",

@@ -1,5 +1,6 @@
 """HourlyStats and the totals of constituencies: kept equal to the ledger."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,8 +12,10 @@ from django.db import connection, transaction
 
 from elections.locks import NotInTransaction, lock_constituencies
 from elections.models import Constituency, Election
-from metrics.models import HourlyStats
+from metrics.models import HourlyStats, UpdateTrigger
 from metrics.services.groups import WORK_MEMORY, in_groups
+from metrics.services.minutes import MinuteStatsService
+from metrics.services.updates import MetricsUpdateService, Request
 from metrics.sql import statements
 from transactions.deltas import HourDelta
 
@@ -39,12 +42,15 @@ class Aggregation:
 
     # Hours whose figures differed from the ledger and were written.
     hours_changed: int = 0
+    # Minutes of the retention, likewise.
+    minutes_changed: int = 0
     constituencies_changed: int = 0
     # Contract id and reason of what could not be counted.
     failed: dict[str, str] = field(default_factory=dict)
 
     def __iadd__(self, other: "Aggregation") -> "Aggregation":
         self.hours_changed += other.hours_changed
+        self.minutes_changed += other.minutes_changed
         self.constituencies_changed += other.constituencies_changed
         self.failed |= other.failed
         return self
@@ -153,13 +159,30 @@ class HourlyStatsService:
                 }
                 cursor.execute(WORK_MEMORY)
                 cursor.execute(statements["recount_hours"], ids | period)
-                changed = set()
-                for constituency_id, hour in cursor.fetchall():
-                    if hour is None:
-                        changed.add(constituency_id)
-                    else:
-                        result.hours_changed += 1
+                # Without an hour: the newest ledger time was another one.
+                written = cursor.fetchall()
                 cursor.execute(statements["recount_totals"], ids)
-                changed.update(constituency_id for (constituency_id,) in cursor)
-                result.constituencies_changed += len(changed)
+                differing = {pk for (pk,) in cursor}
+                differing.update(pk for pk, hour in written if hour is None)
+                hours = [(pk, hour) for pk, hour in written if hour is not None]
+                result += Aggregation(
+                    hours_changed=len(hours),
+                    constituencies_changed=len(differing),
+                    minutes_changed=MinuteStatsService().recount(
+                        ids["constituency_ids"], start=start, end=end, now=now
+                    ),
+                )
+                _ask_for_refresh(hours, now=now)
         return result
+
+
+def _ask_for_refresh(written: Iterable[tuple[int, datetime]], *, now: datetime) -> None:
+    """Let what depends on the hours that were wrong follow them."""
+    hours: defaultdict[int, list[datetime]] = defaultdict(list)
+    for constituency_id, hour in written:
+        hours[constituency_id].append(hour)
+    MetricsUpdateService().enqueue(
+        [Request(f"constituency:{pk}", changed) for pk, changed in hours.items()],
+        trigger=UpdateTrigger.SCHEDULED,
+        now=now,
+    )

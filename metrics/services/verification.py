@@ -1,15 +1,17 @@
 """Compare every published figure with the ledger."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
 from elections.models import Constituency
 from metrics.services.groups import WORK_MEMORY, in_groups
 from metrics.sql import statements
+from transactions.deltas import minutes_exact_since
 
 # In the order in which sql/verify.sql compares them.
 HOUR_FIGURES = [
@@ -27,6 +29,7 @@ class Difference:
     """A stored figure that is not what the ledger says."""
 
     contract_id: str
+    # Start of the hour, or of the minute where `what` begins with "minute".
     # None: a total over all hours.
     hour: datetime | None
     what: str
@@ -49,19 +52,25 @@ class Difference:
 def verify(
     *,
     election: str | None = None,
+    contract_ids: Collection[str] | None = None,
+    now: datetime | None = None,
     on_done: Callable[[int], object] = lambda constituencies: None,
 ) -> Iterator[Difference]:
-    """Yield what differs between ledger, HourlyStats and totals; nothing is changed.
+    """Yield what differs between ledger, statistics and totals; nothing is changed.
 
     Each group of constituencies is read in one snapshot, so loaders may run meanwhile;
-    `on_done` is told how many there were in each.
+    `on_done` is told how many there were in each. Minutes are compared as far as the
+    retention reaches back from `now`, by default from the moment of the call.
     """
     constituencies = Constituency.objects.order_by("id")
     if election is not None:
         constituencies = constituencies.filter(election__slug=election)
+    if contract_ids is not None:
+        constituencies = constituencies.filter(contract_id__in=contract_ids)
     figures: dict[str, Any] = {
         "hour_figures": HOUR_FIGURES,
         "total_figures": TOTAL_FIGURES,
+        "minutes_since": minutes_exact_since(now or timezone.now()),
     }
     for group in in_groups(constituencies.iterator()):
         ids = [constituency.pk for constituency in group]

@@ -1,7 +1,8 @@
--- Compare ledger, HourlyStats and totals of some constituencies.
--- Parameters: constituency ids; the names of the figures in the arrays below. Returns:
--- constituency, hour (null for totals), figure, what the ledger says, what is stored.
--- An hour without a row counts as zeros.
+-- Compare ledger, HourlyStats, MinuteStats and totals of some constituencies.
+-- Parameters: constituency ids; the names of the figures in the arrays below; the minute
+-- from which on MinuteStats is complete. Returns: constituency, hour (null for totals; the
+-- minute where the figure is one), figure, what the ledger says, what is stored.
+-- An hour or minute without a row counts as zeros.
 WITH zone AS (
     SELECT
         constituency.id AS constituency_id,
@@ -72,6 +73,56 @@ WITH zone AS (
         SELECT * FROM metrics_hourlystats
         WHERE constituency_id = ANY(%(constituency_ids)s::bigint[])
     ) AS stats USING (constituency_id, hour)
+), lively AS MATERIALIZED (
+    SELECT id
+    FROM elections_constituency
+    WHERE id = ANY(%(constituency_ids)s::bigint[])
+        AND last_transaction_at >= %(minutes_since)s
+    UNION
+    SELECT constituency_id
+    FROM metrics_minutestats
+    WHERE constituency_id = ANY(%(constituency_ids)s::bigint[])
+        AND minute >= %(minutes_since)s
+), minutes AS (
+    SELECT
+        constituency_id,
+        date_bin('1 minute', "timestamp", '2000-01-01Z') AS minute,
+        COALESCE(sum(quantity) FILTER (WHERE operation = 1 AND outcome = 1), 0)::bigint
+            AS bulletins_issued,
+        count(*) FILTER (WHERE is_first_vote) AS votes_cast,
+        count(*) FILTER (WHERE is_vote AND NOT is_first_vote) AS revotes,
+        count(*) AS transaction_count,
+        count(*) FILTER (WHERE outcome = 2) AS failed_count
+    FROM ledger
+    WHERE NOT rolled_back
+        AND "timestamp" >= %(minutes_since)s
+        -- Decided once, so that the ledger is not read again for elections of the past.
+        AND EXISTS (SELECT FROM lively)
+    GROUP BY 1, 2
+), compared_minutes AS (
+    SELECT
+        constituency_id,
+        minute,
+        ARRAY[
+            COALESCE(minutes.bulletins_issued, 0),
+            COALESCE(minutes.votes_cast, 0),
+            COALESCE(minutes.revotes, 0),
+            COALESCE(minutes.transaction_count, 0),
+            COALESCE(minutes.failed_count, 0)
+        ] AS counted,
+        ARRAY[
+            COALESCE(stats.bulletins_issued, 0),
+            COALESCE(stats.votes_cast, 0),
+            COALESCE(stats.revotes, 0),
+            COALESCE(stats.transaction_count, 0),
+            COALESCE(stats.failed_count, 0)
+        ]::bigint[] AS stored
+    FROM minutes
+    FULL JOIN (
+        SELECT * FROM metrics_minutestats
+        WHERE constituency_id = ANY(%(constituency_ids)s::bigint[])
+            AND minute >= %(minutes_since)s
+    ) AS stats USING (constituency_id, minute)
 ), compared_rates AS (
     SELECT
         stats.constituency_id,
@@ -132,6 +183,12 @@ WITH zone AS (
 ), differences AS (
     SELECT constituency_id, hour, what, figure.counted::text, figure.stored::text
     FROM compared_hours, unnest(%(hour_figures)s::text[], counted, stored)
+        AS figure (what, counted, stored)
+    WHERE figure.counted IS DISTINCT FROM figure.stored
+    UNION ALL
+    SELECT
+        constituency_id, minute, 'minute ' || what, figure.counted::text, figure.stored::text
+    FROM compared_minutes, unnest(%(hour_figures)s::text[], counted, stored)
         AS figure (what, counted, stored)
     WHERE figure.counted IS DISTINCT FROM figure.stored
     UNION ALL

@@ -25,6 +25,7 @@ def test_the_file_follows_the_compose_schema():
 def test_the_services_are_those_of_the_design():
     assert sorted(SERVICES) == [
         "beat",
+        "importer",
         "migrate",
         "postgres",
         "redis",

@@ -16,7 +16,15 @@ DOCS = "\n".join(
 READ = re.compile(
     r"""\b(?:env\.\w+|flag|count|url|os\.environ\.get)\(\s*["']([A-Z][A-Z_]*)["']"""
 )
-CODED = {"ErrorDetail", "ValidationError", "invalid", "_problem"}
+CODED = {
+    "ErrorDetail",
+    "NotFound",
+    "TooLarge",
+    "ValidationError",
+    "_invalid",
+    "_problem",
+    "invalid",
+}
 
 
 def missing(names, pattern="{}"):
@@ -36,7 +44,7 @@ def error_codes() -> set[str]:
     """Return the codes that our own sources give to answers of the API."""
     found = set()
     for path in (
-        *sources("elections/api", "metrics/api"),
+        *sources("elections/api", "transactions/api", "metrics/api"),
         REPOSITORY / "election_monitor/api.py",
         REPOSITORY / "election_monitor/pages.py",
     ):

@@ -23,6 +23,11 @@ def lost_database(monkeypatch):
     )
     monkeypatch.setattr(health, "connection", lost)
 
+    def ask_the_lost(now):
+        lost.cursor()
+
+    monkeypatch.setattr(health, "queue_age", ask_the_lost)
+
 
 @pytest.fixture
 def lost_redis(settings):
@@ -42,7 +47,12 @@ def test_readiness_names_its_parts(client):
     response = client.get("/health/ready/")
 
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "database": "ok", "cache": "ok"}
+    assert response.json() == {
+        "status": "ok",
+        "database": "ok",
+        "cache": "ok",
+        "queue": "ok",
+    }
 
 
 @pytest.mark.django_db
@@ -50,7 +60,12 @@ def test_without_the_database_it_is_not_ready(client, lost_database):
     response = client.get("/health/ready/")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "failed", "database": "failed", "cache": "ok"}
+    assert response.json() == {
+        "status": "failed",
+        "database": "failed",
+        "cache": "ok",
+        "queue": "failed",
+    }
 
 
 @pytest.mark.django_db
@@ -58,7 +73,12 @@ def test_without_redis_it_is_not_ready_and_says_why(client, lost_redis):
     response = client.get("/health/ready/")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "failed", "database": "ok", "cache": "failed"}
+    assert response.json() == {
+        "status": "failed",
+        "database": "ok",
+        "cache": "failed",
+        "queue": "ok",
+    }
 
 
 @pytest.mark.django_db

@@ -173,7 +173,7 @@ def test_chosen_hours_are_recounted_and_no_others(staff, counted):
     told = run_action(staff, "recount", hours_of(A)[0], hours_of(B)[0])
 
     assert told == [
-        "2 hours and the totals of 1 constituency differed from the ledger and were written."
+        "2 hours, 0 minutes and the totals of 1 constituency differed from the ledger and were written."
     ]
     assert [row.votes_cast for row in (*hours_of(A), *hours_of(B))] == [1, 77, 0]
     assert run_action(staff, "recount", hours_of(A)[1])

@@ -18,7 +18,9 @@ from elections.admin.filters import (
     TextFilter,
 )
 from elections.models import Constituency
+from transactions.admin.uploads import UploadPage
 from transactions.models import (
+    BatchKind,
     BatchStatus,
     ConflictingRow,
     ImportBatch,
@@ -29,6 +31,7 @@ from transactions.models import (
 from transactions.services import ImportSummary, discard, load_waiting
 
 STATUS_KINDS = {
+    BatchStatus.QUEUED: "busy",
     BatchStatus.RUNNING: "busy",
     BatchStatus.LOADED: "good",
     BatchStatus.UNCHANGED: "quiet",
@@ -45,6 +48,15 @@ class BatchFilter(TextFilter):
     title = "batch"
     names = ("batch",)
     lookup = "batch_id"
+    is_number = True
+
+
+class UploadFilter(TextFilter):
+    """By the upload that brought a file."""
+
+    title = "upload"
+    names = ("upload",)
+    lookup = "parent_id"
     is_number = True
 
 
@@ -103,7 +115,7 @@ class BatchPages(ReadOnlyAdmin[M]):
         return cells.moment(obj.finished_at)
 
 
-class ImportBatchAdmin(BatchPages[ImportBatch]):
+class ImportBatchAdmin(UploadPage, BatchPages[ImportBatch]):
     list_display = [
         "id",
         "file",
@@ -126,6 +138,7 @@ class ImportBatchAdmin(BatchPages[ImportBatch]):
         "status",
         AttentionFilter,
         "kind",
+        UploadFilter,
         ElectionOfConstituencyFilter,
         ConstituencyFilter,
     ]
@@ -137,6 +150,7 @@ class ImportBatchAdmin(BatchPages[ImportBatch]):
         "state",
         "problem_in_full",
         "kind",
+        "upload_or_files",
         "place",
         "contract_id",
         "hour",
@@ -157,6 +171,15 @@ class ImportBatchAdmin(BatchPages[ImportBatch]):
     def place(self, obj: ImportBatch) -> SafeString:
         return constituency_link(obj.constituency)
 
+    @admin.display(description="upload")
+    def upload_or_files(self, obj: ImportBatch) -> SafeString:
+        if obj.kind == BatchKind.UPLOAD:
+            address = cells.list_url(ImportBatch, upload=obj.pk)
+            return cells.link(address, "Files in it")
+        return (
+            batch_link(obj.parent.pk, obj.parent.name) if obj.parent else cells.NOTHING
+        )
+
     @admin.display(description="rows read", ordering="rows_read")
     def read(self, obj: ImportBatch) -> SafeString:
         return cells.number(obj.rows_read)
@@ -172,15 +195,17 @@ class ImportBatchAdmin(BatchPages[ImportBatch]):
     @admin.display(description="rejected", ordering="rejected")
     def refused(self, obj: ImportBatch) -> SafeString:
         address = cells.list_url(RejectedRow, batch=obj.pk, state="all")
-        return _linked(obj.rejected, address)
+        return _linked(obj, obj.rejected, address)
 
     @admin.display(description="conflicting", ordering="conflicting")
     def in_conflict(self, obj: ImportBatch) -> SafeString:
-        return _linked(obj.conflicting, cells.list_url(ConflictingRow, batch=obj.pk))
+        address = cells.list_url(ConflictingRow, batch=obj.pk)
+        return _linked(obj, obj.conflicting, address)
 
     @admin.display(description="vanished", ordering="vanished")
     def gone(self, obj: ImportBatch) -> SafeString:
-        return _linked(obj.vanished, cells.list_url(VanishedRow, batch=obj.pk))
+        address = cells.list_url(VanishedRow, batch=obj.pk)
+        return _linked(obj, obj.vanished, address)
 
     @admin.display(description="outside its hour", ordering="outside_interval")
     def outside(self, obj: ImportBatch) -> SafeString:
@@ -204,7 +229,8 @@ class WaitingBatchAdmin(BatchPages[WaitingBatch]):
     actions = ["load", "discard"]
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[WaitingBatch]":
-        kept = super().get_queryset(request).filter(status=BatchStatus.WAITING)
+        files = super().get_queryset(request).exclude(kind=BatchKind.UPLOAD)
+        kept = files.filter(status=BatchStatus.WAITING)
         known = Constituency.objects.filter(contract_id=OuterRef("contract_id"))
         # A file of many contracts names none: loading it again tells.
         return kept.annotate(is_registered=Q(contract_id="") | Exists(known))
@@ -300,5 +326,8 @@ def _files(count: int) -> str:
     return f"{count:,} files are" if count > 1 else "1 file is"
 
 
-def _linked(count: int, address: str) -> SafeString:
+def _linked(batch: ImportBatch, count: int, address: str) -> SafeString:
+    """Return a count with a link to the rows; those of an upload belong to its files."""
+    if batch.kind == BatchKind.UPLOAD:
+        address = cells.list_url(ImportBatch, upload=batch.pk)
     return cells.link(address, cells.number(count)) if count else cells.number(0)

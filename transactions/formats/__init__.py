@@ -5,7 +5,8 @@
 
 from typing import BinaryIO
 
-from transactions.formats import plain, portal_csv
+from transactions.formats import api_rows, plain, portal_csv
+from transactions.formats.api_rows import as_kept, read_rows
 from transactions.formats.columns import (
     Block,
     Blocks,
@@ -33,8 +34,10 @@ __all__ = [
     "Statements",
     "UnreadableFile",
     "UnusableFile",
+    "as_kept",
     "discover",
     "read",
+    "read_rows",
 ]
 
 _READERS = {
@@ -43,6 +46,7 @@ _READERS = {
     Kind.PLAIN_CSV: plain.read_csv,
     Kind.PLAIN_JSON_LINES: plain.read_json_lines,
     Kind.PLAIN_PARQUET: plain.read_parquet,
+    Kind.API_ROWS: api_rows.read,
 }
 
 

@@ -30,8 +30,9 @@ class Statements:
     polling_station: list[str] = field(default_factory=list)
     payload: list[bytes | None] = field(default_factory=list)
     rolled_back: list[bool] = field(default_factory=list)
-    # Empty where the place of a statement follows from the file it stands in.
-    position: list[int] = field(default_factory=list)
+    # Empty, or None in a row, where the place of a statement follows from the file it
+    # stands in.
+    position: list[int | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.line)

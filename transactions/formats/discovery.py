@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -58,8 +58,17 @@ class Discovery:
         self.unusable.append(entry)
 
 
-def discover(paths: Iterable[str | os.PathLike[str]]) -> Discovery:
+IsWanted = Callable[[str], bool]
+
+
+def discover(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    is_wanted: IsWanted = lambda path: True,
+) -> Discovery:
     """Return the export files at and below `paths`, always in the same order.
+
+    Files in folders are looked into only where `is_wanted`.
 
     Never raises for what it finds: what cannot be used is listed, the rest goes on.
     Hidden files, manifests and __MACOSX are passed over. A symbolic link is followed
@@ -68,7 +77,7 @@ def discover(paths: Iterable[str | os.PathLike[str]]) -> Discovery:
     found = Discovery()
     layouts: dict[Layout, Layout] = {}
     for root in _outermost(paths, found):
-        _Walk(root, found, layouts).run()
+        _Walk(root, found, layouts, is_wanted).run()
     # Two stable sorts instead of one by a tuple per file, which would double the
     # memory. The walk is in the order of paths and settles the ties.
     found.files.sort(key=lambda file: file.interval or _BEFORE_ALL)
@@ -114,9 +123,14 @@ class _Walk:
     """The walk through one path that was given."""
 
     def __init__(
-        self, root: Path, found: Discovery, layouts: dict[Layout, Layout]
+        self,
+        root: Path,
+        found: Discovery,
+        layouts: dict[Layout, Layout],
+        is_wanted: IsWanted,
     ) -> None:
         self._root = root
+        self._is_wanted = is_wanted
         self._found = found
         # Equal layouts are one object: a constituency has 69 files.
         self._layouts = layouts
@@ -167,7 +181,7 @@ class _Walk:
                 continue
             if _is_folder(entry):
                 below.append(level.below(entry.name))
-            else:
+            elif self._is_wanted(entry.path):
                 self._file(level, Path(entry.path))
         return below
 

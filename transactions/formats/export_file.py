@@ -38,6 +38,8 @@ class Kind(Enum):
     PLAIN_CSV = "plain_csv"
     PLAIN_JSON_LINES = "plain_json_lines"
     PLAIN_PARQUET = "plain_parquet"
+    # No file: rows posted to the API, and kept where they were refused.
+    API_ROWS = "api"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

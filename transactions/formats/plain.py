@@ -108,7 +108,7 @@ def read_parquet(stream: BinaryIO, *, block_rows: int) -> Blocks:
         builder = BlockBuilder(block_rows)
         for number, row in enumerate(rows, start=first):
             try:
-                _add(number, row, builder)
+                add_row(number, row, builder)
             except RowRefused as refused:
                 builder.reject(number, refused, orjson.dumps(row, default=str))
         yield from builder.take_rest()
@@ -161,7 +161,7 @@ def _csv_parser(header: bytes) -> Callable[[int, bytes, BlockBuilder], None]:
             raise RowRefused(
                 Reason.WRONG_FIELD_COUNT, found=len(fields), expected=len(columns)
             )
-        _add(number, dict(zip(columns, fields, strict=True)), builder)
+        add_row(number, dict(zip(columns, fields, strict=True)), builder)
 
     return parse
 
@@ -180,15 +180,31 @@ def _csv_fields(line: bytes, delimiter: str) -> list[str]:
 
 
 def _parse_json(number: int, line: bytes, builder: BlockBuilder) -> None:
-    if not line.strip():
-        return
+    if line.strip():
+        add_row(number, checked_object(parsed_json(line)), builder)
+
+
+def parsed_json(line: bytes) -> object:
+    """Return what a line of JSON holds.
+
+    Raises:
+        RowRefused: it is broken.
+    """
     try:
-        row = orjson.loads(line)
+        return orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise RowRefused(Reason.BROKEN_JSON, error=error) from None
+
+
+def checked_object(row: object) -> dict[str, Any]:
+    """Return `row` if it is a JSON object.
+
+    Raises:
+        RowRefused: it is something else.
+    """
     if not isinstance(row, dict):
         raise RowRefused(Reason.NOT_AN_OBJECT)
-    _add(number, row, builder)
+    return row
 
 
 def _parquet_slices(
@@ -214,14 +230,25 @@ def _slice(frame: "pl.LazyFrame", start: int, length: int) -> list[dict[str, Any
     return frame.slice(start, length).collect().to_dicts()
 
 
-def _contract_id(text: str) -> str:
-    if not _CONTRACT_ID.fullmatch(checked_id(text, "contract_id")):
+def _contract_id(text: str, column: str) -> str:
+    if not _CONTRACT_ID.fullmatch(checked_id(text, column)):
         raise RowRefused(Reason.CONTRACT_ID_NOT_USABLE)
     return text
 
 
-def _add(number: int, row: Mapping[str, Any], builder: BlockBuilder) -> None:
-    contract_id = _contract_id(_text(row, "contract_id"))
+def add_row(
+    number: int,
+    row: Mapping[str, Any],
+    builder: BlockBuilder,
+    *,
+    contract_column: str = "contract_id",
+) -> None:
+    """Add a row of plain columns, of which one names the contract.
+
+    Raises:
+        RowRefused: a column cannot be read.
+    """
+    contract_id = _contract_id(_text(row, contract_column), contract_column)
     operation = _operation(_text(row, "operation"))
     sender = _text(row, "sender")
     builder.rows.append(
@@ -266,8 +293,7 @@ def _outcome(name: str) -> int:
 
 
 def _is_rolled_back(value: object) -> bool:
-    text = "" if value is None else str(value).strip().lower()
-    rolled_back = _TRUTHS.get(text)
+    rolled_back = _TRUTHS.get(_simple_text(value).lower())
     if rolled_back is None:
         raise RowRefused(Reason.ROLLED_BACK_NOT_UNDERSTOOD)
     return rolled_back
@@ -307,8 +333,16 @@ def _quantity(operation: Operation, value: object) -> int:
     return _within(given or 0, 0, LARGEST_QUANTITY)
 
 
+def _simple_text(value: object) -> str:
+    """Return a single value as stripped text, "" for none."""
+    if isinstance(value, dict | list):
+        # Never printed: nested deeper than Python's stack, it would end the import.
+        return "nested"
+    return "" if value is None else str(value).strip()
+
+
 def _number(value: object) -> int | None:
-    text = "" if value is None else str(value).strip()
+    text = _simple_text(value)
     if not text:
         return None
     if not (text.isascii() and text.removeprefix("-").isdecimal()):

@@ -71,6 +71,7 @@ class Reason(_Reason):
     QUANTITY_NOT_A_NUMBER = "The quantity is not a whole number."
     QUANTITY_OUT_OF_RANGE = "The quantity does not fit the operation."
     ROLLED_BACK_NOT_UNDERSTOOD = "The column rolled_back is neither true nor false."
+    POSITION_OUT_OF_RANGE = "The position is not a whole number from 0 to {most:,}."
 
 
 @unique

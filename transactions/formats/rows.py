@@ -59,6 +59,8 @@ class BlockBuilder:
     def _clear(self) -> None:
         self.rows: list[Row] = []
         self.contracts: list[str] = []
+        # Of formats only that let a row state its position; one for each row.
+        self.positions: list[int | None] = []
         self.terms: list[ContractTerms] = []
         self._rejections: list[Rejection] = []
         self.heavy_bytes = 0
@@ -80,6 +82,7 @@ class BlockBuilder:
     def take(self) -> Block:
         """Return what has been collected and start anew."""
         block = Block(_columns(self.rows, self.contracts), self._rejections, self.terms)
+        block.statements.position = self.positions
         self._clear()
         return block
 

@@ -54,6 +54,8 @@ class OpenBatch:
     # Some rows belong to contracts that nobody registered: where the content is kept.
     lacks_constituencies: bool = False
     kept_at: str = ""
+    # Refused rows have no other copy, so all of them are kept whole.
+    has_no_file: bool = False
     # What is committed so far.
     chunks: int = 0
     rejections: int = 0

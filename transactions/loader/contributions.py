@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import starmap
 
 import polars as pl
 
-from transactions.deltas import HourDelta
+from transactions.deltas import HourDelta, MinuteDelta
 from transactions.loader.chunk import MS_PER_HOUR
 from transactions.loader.settle import Settlement, Statement
 from transactions.operations import Operation, Outcome
@@ -20,6 +21,9 @@ COUNTS = [
     "voters_lists",
 ]
 LISTS = [Operation.ADD_VOTERS_LIST, Operation.ADD_TO_VOTERS_LIST]
+# What is counted per minute: the register belongs to no minute.
+MINUTE_COUNTS = COUNTS[:5]
+MS_PER_MINUTE = 60_000
 REGISTER_CHANGES = [*LISTS, Operation.REMOVE_FROM_VOTERS_LIST]
 NUMBERS = dict.fromkeys(COUNTS, pl.Int64)
 SCHEMA = {"constituency_id": pl.Int64, "timestamp_ms": pl.Int64, **NUMBERS}
@@ -78,6 +82,27 @@ def hour_deltas(changes: pl.DataFrame, timezones: dict[int, str]) -> list[HourDe
         pl.col(COUNTS).sum(), last_ms=pl.col("timestamp_ms").max()
     )
     return [_delta(row) for row in sums.sort("constituency_id", "hour_ms").to_dicts()]
+
+
+def minute_deltas(changes: pl.DataFrame, *, since: datetime) -> list[MinuteDelta]:
+    """Sum the changes by constituency and minute, of the minutes from `since` on."""
+    since_ms = round(since.timestamp() * 1000)
+    newest_ms = changes["timestamp_ms"].max()
+    # Bulk loads of old elections end here.
+    if not isinstance(newest_ms, int) or newest_ms < since_ms:
+        return []
+    minute_ms = pl.col("timestamp_ms") - pl.col("timestamp_ms") % MS_PER_MINUTE
+    sums = (
+        changes.filter(pl.col("timestamp_ms") >= since_ms)
+        .group_by(
+            "constituency_id",
+            minute=pl.from_epoch(minute_ms, time_unit="ms").dt.replace_time_zone("UTC"),
+        )
+        .agg(pl.col(MINUTE_COUNTS).sum())
+        .filter(pl.any_horizontal(pl.col(MINUTE_COUNTS) != 0))
+        .sort("constituency_id", "minute")
+    )
+    return list(starmap(MinuteDelta, sums.iter_rows()))
 
 
 def _states(rows: Iterable[Statement]) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from django.db import (
 
 from elections.locks import lock_constituencies
 from elections.models import Constituency
-from transactions.deltas import LedgerChange
+from transactions.deltas import LedgerChange, minutes_written_since
 from transactions.loader import contributions, ledger, records
 from transactions.loader.chunk import Chunk
 from transactions.loader.patience import DATABASE_AWAY, patiently
@@ -109,10 +109,15 @@ class Loader:
         plan = self._append(frame)
         changes = _settle_known(chunk, plan)
         deltas = contributions.hour_deltas(changes, _zones(chunk.places))
+        counts = _account(chunk, frame, plan)
         if deltas:
-            ledger_changed.send(sender=Loader, change=LedgerChange(deltas))
+            since = minutes_written_since(chunk.now)
+            minutes = contributions.minute_deltas(changes, since=since)
+            change = LedgerChange(deltas, now=chunk.now, minutes=minutes)
+            # Last: what its receivers write is locked for the shortest time.
+            ledger_changed.send(sender=Loader, change=change)
         return ChunkResult(
-            counts=_account(chunk, frame, plan),
+            counts=counts,
             bulletins_issued=sum(delta.bulletins_issued for delta in deltas),
             votes_cast=sum(delta.votes_cast for delta in deltas),
             conflicting_rows=_conflicting_rows(frame, plan),

@@ -111,7 +111,8 @@ def save_rejections(chunk: Chunk) -> None:
 def _rejected_row(part: Part, index: int) -> RejectedRow:
     rejection = part.block.rejections[index]
     kept_before = part.batch.rejections
-    is_whole = kept_before + index < WHOLE_REJECTED_ROWS
+    is_first = kept_before + index < WHOLE_REJECTED_ROWS
+    is_whole = is_first or part.batch.has_no_file
     raw = rejection.raw if is_whole else rejection.raw[:CUT_REJECTED_ROW]
     return RejectedRow(
         batch_id=part.batch.record.pk,

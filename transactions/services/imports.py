@@ -47,6 +47,11 @@ from transactions.services.summary import ImportSummary
 logger = structlog.get_logger(__name__)
 
 OnFile = Callable[[], None]
+OnRecord = Callable[[ExportFile, ImportBatch], None]
+
+
+def ignore_record(file: ExportFile, record: ImportBatch) -> None:
+    """Do nothing with the batch of a file."""
 
 
 class ImportService:
@@ -55,6 +60,8 @@ class ImportService:
     `election` receives all contracts that are new. With `is_trial` everything is
     done and undone again, window by window: the figures say what an import would do.
     `is_stopped` is asked between files and pieces of files; what is committed stays.
+    Batches of files that an upload brought become members of `upload`. `on_record` is
+    given each file with its batch, whose fate may be open still.
     """
 
     def __init__(
@@ -64,7 +71,12 @@ class ImportService:
         is_trial: bool = False,
         is_stopped: Callable[[], bool] = lambda: False,
         clock: Callable[[], datetime] = timezone.now,
+        upload: ImportBatch | None = None,
+        on_record: OnRecord = ignore_record,
     ) -> None:
+        self._upload_id = upload.pk if upload else None
+        self._on_record = on_record
+        self._started_at = clock()
         self._is_trial = is_trial
         self._is_stopped = is_stopped
         self._clock = clock
@@ -101,7 +113,9 @@ class ImportService:
         summary.problems = [(file.path, file.message) for file in files]
         if not self._is_trial:
             now = self._clock()
-            ImportBatch.objects.bulk_create(_refusal(file, now) for file in files)
+            ImportBatch.objects.bulk_create(
+                _refusal(file, now, self._upload_id) for file in files
+            )
         return summary
 
     @contextmanager
@@ -132,6 +146,7 @@ class ImportService:
             met.add(key)
             self._summary.files += 1
             self._take(delivery, record, known.get(key))
+            self._on_record(delivery.file, record)
             on_file()
         copy_records(self._unchanged)
         self._unchanged.clear()
@@ -146,6 +161,7 @@ class ImportService:
         place = self._places.get(file.contract_id or "")
         return ImportBatch(
             id=batch_id,
+            parent_id=self._upload_id,
             kind=BatchKind(file.kind.value),
             name=file.name,
             contract_id=file.contract_id or "",
@@ -161,12 +177,23 @@ class ImportService:
     ) -> None:
         if delivery.error is not None:
             self._fail(record, delivery.error)
+        elif before is not None and self._is_earlier_attempt(before):
+            logger.info("Loaded before the upload was cut off", batch=before.pk)
         elif before is not None:
             self._leave_unchanged(record, before)
         elif record.contract_id and record.constituency_id is None:
             self._let_wait(delivery, record)
         else:
             self._load(delivery, record)
+
+    def _is_earlier_attempt(self, before: ImportBatch) -> bool:
+        """Tell whether this upload itself has loaded the file, in an attempt before."""
+        is_of_upload = self._upload_id is not None
+        return (
+            is_of_upload
+            and before.parent_id == self._upload_id
+            and before.started_at < self._started_at
+        )
 
     def _leave_unchanged(self, record: ImportBatch, before: ImportBatch) -> None:
         record.status = BatchStatus.UNCHANGED
@@ -304,8 +331,11 @@ def _refuse_unknown(block: Block, found: Sequence[Place | None]) -> None:
     rows.keep([place is not None for place in found])
 
 
-def _refusal(file: UnusableFile, now: datetime) -> ImportBatch:
+def _refusal(
+    file: UnusableFile, now: datetime, upload_id: int | None = None
+) -> ImportBatch:
     return ImportBatch(
+        parent_id=upload_id,
         kind=BatchKind.UNKNOWN,
         name=file.path,
         status=BatchStatus.FAILED,

@@ -1,6 +1,7 @@
 """What is decided about a file before its lines are read."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -9,6 +10,7 @@ from itertools import islice
 from django.db import connection
 
 from transactions.formats import ExportFile, UnreadableFile
+from transactions.loader.patience import DATABASE_AWAY
 from transactions.models import BatchStatus, ImportBatch
 
 # Of the session-scoped advisory locks that mark a batch as being loaded.
@@ -68,7 +70,7 @@ def loaded_before(deliveries: Sequence[Delivery]) -> Known:
         status=BatchStatus.LOADED,
         contract_id__in={delivery.file.contract_id or "" for delivery in deliveries},
         sha256__in={delivery.digest for delivery in deliveries if delivery.digest},
-    ).only("sha256", "contract_id", "interval", "rows_read")
+    ).only("sha256", "contract_id", "interval", "rows_read", "parent_id", "started_at")
     return {
         (bytes(batch.sha256 or b""), batch.contract_id, batch.interval): batch
         for batch in batches
@@ -103,11 +105,35 @@ def unmark_running(batch_id: int) -> None:
         )
 
 
+@contextmanager
+def running_alone(batch_id: int) -> Iterator[bool]:
+    """Mark the batch as running; yield False, and mark nothing, where another has."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [RUNNING_LOCK, batch_id])
+        is_alone = bool(cursor.fetchone()[0])
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            _forget_mark(batch_id)
+
+
+def _forget_mark(batch_id: int) -> None:
+    try:
+        unmark_running(batch_id)
+    except DATABASE_AWAY:
+        # The mark ended with the session.
+        connection.close()
+
+
 def mark_interrupted(clock: Callable[[], datetime]) -> None:
-    """Find batches whose loader is gone, and say so; importing the file finishes them."""
-    running = ImportBatch.objects.filter(status=BatchStatus.RUNNING).order_by("id")
-    for batch_id in running.values_list("id", flat=True):
-        if not _is_being_loaded(batch_id):
+    """Find batches whose loader is gone, and say so; importing the file finishes them.
+
+    Uploads are left out: they are taken up again by themselves.
+    """
+    files = ImportBatch.objects.without_uploads().filter(status=BatchStatus.RUNNING)
+    for batch_id in files.order_by("id").values_list("id", flat=True):
+        if not is_being_loaded(batch_id):
             give_up(batch_id, clock())
 
 
@@ -121,7 +147,8 @@ def give_up(batch_id: int, now: datetime) -> None:
     )
 
 
-def _is_being_loaded(batch_id: int) -> bool:
+def is_being_loaded(batch_id: int) -> bool:
+    """Tell whether a session that lives has marked the batch as running."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' "

@@ -29,6 +29,7 @@ ROW_KINDS = {
     BatchKind.PLAIN_JSON_LINES: Kind.PLAIN_JSON_LINES,
     # Rows of a binary file are kept as JSON.
     BatchKind.PLAIN_PARQUET: Kind.PLAIN_JSON_LINES,
+    BatchKind.API: Kind.API_ROWS,
 }
 
 
@@ -54,7 +55,7 @@ def retry_rejected(
         )
     statements = _read(row, corrected)
     place = _place(row.batch, statements)
-    statements.position = [_position(row.batch, statements.timestamp_ms[0])]
+    statements.position = [_position(row.batch, statements)]
     record = _record(row, corrected, place, clock())
     summary = _load(record, Block(statements), place, clock)
     RejectedRow.objects.filter(pk=row.pk).update(resolved_by=record.pk)
@@ -92,10 +93,15 @@ def _place(batch: ImportBatch, statements: Statements) -> Place:
     return place
 
 
-def _position(batch: ImportBatch, timestamp_ms: int) -> int:
-    """Return the place of the first statement: a rejected line took no ordinal."""
-    base = interval_base(batch.interval) if batch.interval else hour_base(timestamp_ms)
-    return base + 1
+def _position(batch: ImportBatch, statements: Statements) -> int:
+    """Return the place that is stated, else the one of a first statement.
+
+    A rejected line took no ordinal.
+    """
+    hour = hour_base(statements.timestamp_ms[0])
+    base = interval_base(batch.interval) if batch.interval else hour
+    stated = statements.position[0] if statements.position else None
+    return base + (1 if stated is None else stated)
 
 
 def _record(

@@ -10,6 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from transactions.formats import ExportFile, Kind
 from transactions.models import BatchStatus, ImportBatch
+from transactions.services.verdicts import judge_upload
 
 SUFFIXES = {
     Kind.PLAIN_CSV: ".csv",
@@ -22,7 +23,7 @@ UNKNOWN_CONSTITUENCY = "unknown_constituency"
 def keep(record: ImportBatch, file: ExportFile, *, is_trial: bool = False) -> None:
     """Store the content of a file whose contract is unknown, and a batch that waits.
 
-    The same content waits once.
+    The same content waits once; that of an upload once more, so that it shows there.
     """
     record.status = BatchStatus.WAITING
     record.error_code = UNKNOWN_CONSTITUENCY
@@ -30,7 +31,8 @@ def keep(record: ImportBatch, file: ExportFile, *, is_trial: bool = False) -> No
         f"No constituency has the contract {record.contract_id}. Register it under "
         "Constituencies, then load the waiting files; the content is kept."
     )
-    if not is_trial and not _same(record).exists():
+    same = _same(record).filter(parent_id=record.parent_id)
+    if not is_trial and not same.exists():
         record.source_path = copy_content(record, file)
         record.save(force_insert=True)
 
@@ -76,13 +78,19 @@ def discard(batches: Iterable[ImportBatch]) -> None:
             error="Discarded by staff.",
             source_path="",
         )
+        judge_upload(batch.parent_id)
 
 
 def _settle(batch: ImportBatch, successor: ImportBatch, status: BatchStatus) -> None:
     """Let a batch wait no more whose content came with a later one."""
     _remove_copy(batch)
     if not batch.chunks:
+        # What came of the upload's file is the other batch now.
+        ImportBatch.objects.filter(pk=successor.pk, parent=None).update(
+            parent=batch.parent_id
+        )
         batch.delete()
+        judge_upload(batch.parent_id)
         return
     batch.rejected_rows.filter(code=UNKNOWN_CONSTITUENCY, resolved_by=None).update(
         resolved_by=successor
@@ -90,6 +98,7 @@ def _settle(batch: ImportBatch, successor: ImportBatch, status: BatchStatus) -> 
     ImportBatch.objects.filter(pk=batch.pk).update(
         status=status, error_code="", error="", source_path=""
     )
+    judge_upload(batch.parent_id)
 
 
 def _remove_copy(batch: ImportBatch) -> None:

@@ -38,8 +38,9 @@ examples:
             raise CommandError("; ".join(result.failed.values()))
         self.answer(
             asdict(result),
-            f"{result.hours_changed} hours and {result.constituencies_changed} "
-            "constituencies differed from the ledger and were written.",
+            f"{result.hours_changed} hours, {result.minutes_changed} minutes and "
+            f"{result.constituencies_changed} constituencies differed from the ledger "
+            "and were written.",
             as_json=options["json"],
         )
 

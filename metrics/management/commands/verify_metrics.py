@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 
 from elections.management.base import MonitorCommand
 from metrics import queries
@@ -12,7 +13,7 @@ from metrics.services import verify
 
 
 class Command(MonitorCommand):
-    help = "Compare ledger, HourlyStats, totals and rates; nothing is changed."
+    help = "Compare ledger, HourlyStats, MinuteStats, totals and rates; nothing is changed."
     examples = """
 examples:
   manage.py verify_metrics
@@ -31,7 +32,8 @@ exit status: 0 equal; 1 with the figures that differ
             raise CommandError(f"No election has the slug {election}.")
         total = len(queries.contract_ids(election=election))
         with self.progress(total=total, unit="constituencies") as bar:
-            differences = list(verify(election=election, on_done=bar.update))
+            now = timezone.now()
+            differences = list(verify(election=election, now=now, on_done=bar.update))
         verdict = (
             f"Figures that differ from the ledger: {len(differences)}."
             if differences

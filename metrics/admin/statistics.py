@@ -16,6 +16,7 @@ from elections.admin.base import M, ReadOnlyAdmin
 from elections.admin.filters import ConstituencyFilter, ElectionFilter, PeriodFilter
 from elections.models import Constituency, Election
 from metrics import queries
+from metrics.admin import updates
 from metrics.models import HourlyStats
 from metrics.services import Aggregation, HourlyStatsService
 from transactions.admin import ConstituencyWithFeedAdmin, ElectionWithFeedAdmin
@@ -28,7 +29,7 @@ RECOUNT = "Recount from the ledger"
 class RecountAdmin(admin.ModelAdmin[M]):
     """A list whose figures can be counted again."""
 
-    actions = ["recount"]
+    actions: list[Any] = ["recount"]
 
     def has_recount_permission(self, request: HttpRequest) -> bool:
         """Tell whether this user may have figures counted again."""
@@ -138,7 +139,29 @@ class HourlyStatsAdmin(RecountAdmin[HourlyStats], ReadOnlyAdmin[HourlyStats]):
         return cells.moment(obj.timestamp)
 
 
-class ElectionWithStatsAdmin(RecountAdmin[Election], ElectionWithFeedAdmin):
+class RefreshAdmin(admin.ModelAdmin[M]):
+    """A list whose derived metrics can be refreshed, through the update queue."""
+
+    actions: list[Any] = ["refresh"]
+    # What the scopes of its objects begin with.
+    scope: str
+
+    def has_refresh_permission(self, request: HttpRequest) -> bool:
+        """Tell whether this user may have updates made."""
+        return request.user.has_perm("metrics.change_metricsupdate")
+
+    @admin.action(description="Refresh metrics now", permissions=["refresh"])
+    def refresh(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
+        ids = queryset.order_by("id").values_list("id", flat=True)
+        updates.tell(request, updates.ask_for_all(f"{self.scope}:{pk}" for pk in ids))
+
+
+class ElectionWithStatsAdmin(
+    RefreshAdmin[Election], RecountAdmin[Election], ElectionWithFeedAdmin
+):
+    actions: list[Any] = ["refresh", "recount"]
+    scope = "election"
+
     def count_again(self, queryset: "QuerySet[Any]", *, now: datetime) -> Aggregation:
         total = Aggregation()
         for slug in queryset.order_by("slug").values_list("slug", flat=True):
@@ -152,7 +175,12 @@ class ElectionWithStatsAdmin(RecountAdmin[Election], ElectionWithFeedAdmin):
         return [*super().related_pages(obj), ("Hourly statistics", hours)]
 
 
-class ConstituencyWithStatsAdmin(RecountAdmin[Constituency], ConstituencyWithFeedAdmin):
+class ConstituencyWithStatsAdmin(
+    RefreshAdmin[Constituency], RecountAdmin[Constituency], ConstituencyWithFeedAdmin
+):
+    actions: list[Any] = ["refresh", "recount"]
+    scope = "constituency"
+
     def count_again(self, queryset: "QuerySet[Any]", *, now: datetime) -> Aggregation:
         contract_ids = queryset.order_by("id").values_list("contract_id", flat=True)
         return HourlyStatsService().aggregate_hourly_stats_for_timerange(
@@ -168,10 +196,11 @@ def tell(request: HttpRequest, result: Aggregation) -> None:
     """Tell staff what counting again found."""
     for reason in list(result.failed.values())[:FAILURES_SHOWN]:
         messages.error(request, reason)
-    if result.hours_changed or result.constituencies_changed:
+    if result.hours_changed or result.minutes_changed or result.constituencies_changed:
         messages.warning(
             request,
-            f"{_counted(result.hours_changed, 'hour', 'hours')} and the totals of "
+            f"{_counted(result.hours_changed, 'hour', 'hours')}, "
+            f"{_counted(result.minutes_changed, 'minute', 'minutes')} and the totals of "
             f"{_counted(result.constituencies_changed, 'constituency', 'constituencies')} "
             "differed from the ledger and were written.",
         )

@@ -1,0 +1,139 @@
+"""The update queue in the admin: what waits, what failed and why, and the way out."""
+
+from collections.abc import Iterable
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from elections.admin import cells
+from elections.admin.base import ReadOnlyAdmin
+from elections.models import Constituency, Election
+from metrics import update_queries
+from metrics.models import MetricsUpdate
+from metrics.services import MetricsUpdateService
+
+KINDS = {
+    "constituency": "Refresh of",
+    "election": "Refresh of all in",
+    "totals": "Totals of",
+    "series": "Recent minutes of",
+    "history": "Past minutes of",
+}
+
+
+class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
+    list_display = [
+        "id",
+        "what",
+        "status",
+        "trigger",
+        "asked",
+        "due",
+        "attempts",
+        "requests",
+        "reason",
+    ]
+    list_display_links = ["id"]
+    list_filter = ["status", "trigger"]
+    search_fields = ["scope"]
+    search_help_text = "A scope, such as constituency:17"
+    ordering = ["-id"]
+    actions = ["run_now", "retry"]
+    fields = [
+        "what",
+        "scope",
+        ("status", "trigger", "priority"),
+        ("attempts", "requests"),
+        ("asked", "due", "taken", "finished"),
+        "hours_changed",
+        "traceback",
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[MetricsUpdate]":
+        return update_queries.updates_with_subjects()
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        """Tell whether this user may have updates made."""
+        return request.user.has_perm("metrics.change_metricsupdate")
+
+    @admin.action(description="Run now", permissions=["steer"])
+    def run_now(
+        self, request: HttpRequest, queryset: "QuerySet[MetricsUpdate]"
+    ) -> None:
+        scopes = queryset.order_by("scope").values_list("scope", flat=True).distinct()
+        tell(request, ask_for_all(scopes))
+
+    @admin.action(description="Retry what failed", permissions=["steer"])
+    def retry(self, request: HttpRequest, queryset: "QuerySet[MetricsUpdate]") -> None:
+        ids = queryset.order_by("id").values_list("id", flat=True)
+        service, now = MetricsUpdateService(), timezone.now()
+        count = sum(service.retry(update_id, now=now) for update_id in ids)
+        if count:
+            messages.success(request, f"{count:,} updates are due again.")
+        else:
+            messages.warning(request, "None of them is failed or dead.")
+
+    @admin.display(description="update", ordering="scope")
+    def what(self, obj: MetricsUpdate) -> SafeString:
+        kind = obj.scope.partition(":")[0]
+        subject: str | None = obj.subject  # type: ignore[attr-defined]
+        if kind not in KINDS or subject is None:
+            return cells.code(obj.scope)
+        model: type[Model] = Constituency if kind == "constituency" else Election
+        page = cells.change_url(model(pk=obj.subject_id))  # type: ignore[attr-defined]
+        return format_html(
+            "{} {}", KINDS[kind], cells.link(page, cells.short(subject, 40))
+        )
+
+    @admin.display(description="asked for", ordering="requested_at")
+    def asked(self, obj: MetricsUpdate) -> SafeString:
+        return cells.moment(obj.requested_at)
+
+    @admin.display(description="due", ordering="available_at")
+    def due(self, obj: MetricsUpdate) -> SafeString:
+        return cells.moment(obj.available_at)
+
+    @admin.display(description="taken by a worker")
+    def taken(self, obj: MetricsUpdate) -> SafeString:
+        return cells.moment(obj.locked_at)
+
+    @admin.display(description="finished")
+    def finished(self, obj: MetricsUpdate) -> SafeString:
+        return cells.moment(obj.finished_at)
+
+    @admin.display(description="last failure")
+    def reason(self, obj: MetricsUpdate) -> SafeString:
+        return cells.short(obj.error.strip().rpartition("\n")[2], 60)
+
+    @admin.display(description="hours that changed")
+    def hours_changed(self, obj: MetricsUpdate) -> str:
+        return ", ".join(f"{hour:%Y-%m-%d %H:%M}" for hour in obj.hours) or "–"
+
+    @admin.display(description="last failure")
+    def traceback(self, obj: MetricsUpdate) -> SafeString:
+        return format_html("<pre>{}</pre>", obj.error) if obj.error else cells.NOTHING
+
+
+def ask_for_all(scopes: Iterable[str]) -> int:
+    """Ask for updates by hand; return how many scopes that were."""
+    return len(MetricsUpdateService().request_by_hand(scopes, now=timezone.now()))
+
+
+def tell(request: HttpRequest, count: int) -> None:
+    """Tell staff what they asked for, and where to see it through."""
+    queue = cells.link(cells.list_url(MetricsUpdate), "the update queue")
+    messages.success(
+        request,
+        format_html(
+            "{} will be made in a moment: see {}.",
+            f"{count:,} {'update' if count == 1 else 'updates'}",
+            queue,
+        ),
+    )
+
+
+admin.site.register(MetricsUpdate, MetricsUpdateAdmin)

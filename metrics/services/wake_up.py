@@ -1,0 +1,27 @@
+"""Wake a worker: a message that may be lost, since the sweep finds what waits."""
+
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from metrics.breaker import Breaker
+
+logger = structlog.get_logger(__name__)
+
+PROCESS_UPDATES = "metrics.process_updates"
+# As long as until the next sweep.
+_breaker = Breaker(pause_seconds=5)
+
+
+def wake_worker() -> None:
+    """Tell a worker that updates wait; call it after the commit.
+
+    A broker that is away fails nobody.
+    """
+    if _breaker.is_open:
+        return
+    try:
+        current_app.send_task(PROCESS_UPDATES)
+    except OperationalError as error:
+        _breaker.open()
+        logger.warning("No worker could be woken", reason=str(error))

@@ -1,0 +1,57 @@
+-- Take the most urgent updates that are due.
+-- Parameters: lease token; now; lease and ageing in seconds; number of rows.
+-- Returns: the rows taken, in the order in which to work on them.
+WITH due AS (
+    SELECT
+        id,
+        -- One step up per interval waited, so that nothing starves.
+        priority - floor(
+            extract(epoch FROM %(now)s::timestamptz - requested_at) / %(ageing_seconds)s
+        ) AS urgency,
+        available_at
+    FROM metrics_metricsupdate
+    WHERE (
+            status IN ('pending', 'failed')
+            -- A request from the future tells of a clock that ran back.
+            AND (available_at <= %(now)s OR requested_at > %(now)s)
+        )
+        OR (
+            status = 'processing'
+            AND locked_at NOT BETWEEN
+                %(now)s::timestamptz - %(lease_seconds)s * interval '1 second'
+                AND %(now)s::timestamptz
+        )
+    ORDER BY urgency, available_at, id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE metrics_metricsupdate AS taken
+    SET status = 'processing',
+        lease_token = %(token)s,
+        locked_at = %(now)s,
+        attempts = taken.attempts + 1
+    FROM due
+    WHERE taken.id = due.id
+    RETURNING taken.*, due.urgency
+)
+SELECT
+    id,
+    scope,
+    trigger,
+    priority,
+    -- Whoever does this does what was given up of the same scope, too.
+    ARRAY(
+        SELECT DISTINCT hour
+        FROM (
+            SELECT unnest(taken.hours)
+            UNION ALL
+            SELECT unnest(dead.hours)
+            FROM metrics_metricsupdate AS dead
+            WHERE dead.scope = taken.scope AND dead.status = 'dead'
+        ) AS all_of_them (hour)
+        ORDER BY 1
+    ) AS hours,
+    attempts,
+    lease_token
+FROM taken
+ORDER BY urgency, available_at, id

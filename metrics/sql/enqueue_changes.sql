@@ -1,0 +1,57 @@
+-- Ask for a refresh of every constituency that a chunk changed.
+-- Parameters: a JSON array of constituency-hours; priority of new transactions; now.
+-- Returns: nothing. Last statement of the chunk: other writers of these pending rows wait
+-- from here to the commit, and workers pass them by.
+-- DO NOTHING would lose updates: a worker that has the pending row in hand does not see
+-- rows that are not committed yet.
+INSERT INTO metrics_metricsupdate AS pending (
+    scope, trigger, priority, hours, requests,
+    status, attempts, requested_at, available_at, error
+)
+SELECT
+    'constituency:' || constituency.id,
+    'new_transaction',
+    %(priority)s,
+    changed.hours,
+    1,
+    'pending',
+    0,
+    %(now)s,
+    -- A burst refreshes a constituency once per interval; at rest it goes at once.
+    GREATEST(
+        %(now)s,
+        -- LEAST passes nulls by, and never refreshed is not refreshed now.
+        CASE
+            WHEN constituency.metrics_updated_at IS NOT NULL
+                THEN LEAST(constituency.metrics_updated_at, %(now)s)
+                    + election.refresh_seconds * interval '1 second'
+        END,
+        CASE
+            WHEN election.update_mode = 'batch'
+                AND changed.last_hour <= %(now)s
+                THEN changed.last_hour + interval '1 hour'
+        END
+    ),
+    ''
+FROM (
+    SELECT
+        constituency_id,
+        array_agg(hour ORDER BY hour) AS hours,
+        max(hour) AS last_hour
+    FROM json_to_recordset(%(deltas)s::json) AS delta (
+        constituency_id bigint, hour timestamptz
+    )
+    GROUP BY 1
+) AS changed
+JOIN elections_constituency AS constituency ON constituency.id = changed.constituency_id
+JOIN elections_election AS election ON election.id = constituency.election_id
+ORDER BY 1
+ON CONFLICT (scope) WHERE status = 'pending' DO UPDATE SET
+    trigger = CASE
+        WHEN excluded.priority < pending.priority THEN excluded.trigger
+        ELSE pending.trigger
+    END,
+    priority = LEAST(pending.priority, excluded.priority),
+    hours = ARRAY(SELECT DISTINCT unnest(pending.hours || excluded.hours) ORDER BY 1),
+    requests = pending.requests + 1,
+    available_at = LEAST(pending.available_at, excluded.available_at)

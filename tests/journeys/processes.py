@@ -1,0 +1,86 @@
+"""Real processes beside a test: workers, beats and loaders on the test's database."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+
+from tests.transactions.conftest import environment_of_test_database
+
+DEADLINE_SECONDS = 60
+# Databases 0 to 2 are those of the run itself.
+FIRST_REDIS_DATABASE = 3
+CELERY = (sys.executable, "-m", "celery", "--app", "election_monitor")
+
+
+class Processes:
+    """Starts processes with a broker of their own, and ends all of them."""
+
+    def __init__(self) -> None:
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+        socket = settings.REDIS_URL.partition("?")[0]
+        self.redis_url = f"{socket}?db={FIRST_REDIS_DATABASE + int(worker)}"
+        self.environment = (
+            os.environ
+            | environment_of_test_database()
+            | {
+                "REDIS_URL": self.redis_url,
+                "SECRET_KEY": settings.SECRET_KEY,
+                "ELECTION_MONITOR_UPDATE_LEASE_SECONDS": "2",
+            }
+        )
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def worker(self, queue: str = "updates") -> "subprocess.Popen[bytes]":
+        """Start a Celery worker of one queue."""
+        alone = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+        name = ("--hostname", f"{queue}-{len(self._running)}@%h")
+        return self.start(
+            *CELERY, "worker", "--queues", queue, "--concurrency", "1", *name, *alone
+        )
+
+    def beat(self, schedule: str) -> "subprocess.Popen[bytes]":
+        """Start a beat that keeps its state in the file `schedule`."""
+        return self.start(*CELERY, "beat", "--schedule", schedule)
+
+    def manage(self, *words: str) -> None:
+        """Run a management command to its end."""
+        command = [sys.executable, "manage.py", *words]
+        subprocess.run(
+            command, env=self.environment, check=True, timeout=DEADLINE_SECONDS
+        )
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        """Start a process in a group of its own."""
+        process = subprocess.Popen(words, env=self.environment, start_new_session=True)
+        self._running.append(process)
+        return process
+
+    def kill(self, process: "subprocess.Popen[bytes]") -> None:
+        """Kill a process and its children, without a chance to clean up."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def end_all(self) -> None:
+        """Kill whatever still runs."""
+        for process in self._running:
+            if process.poll() is None:
+                self.kill(process)
+
+
+def wait_until(is_true: Callable[[], bool], what: str) -> None:
+    """Wait for a condition.
+
+    Raises:
+        AssertionError: it did not come true in time.
+    """
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        if is_true():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"Never came true: {what}")
