@@ -3,6 +3,7 @@
 #   make run      everything on this machine: http://127.0.0.1:8000/ (PORT=, DEMO=0)
 #   make test     the whole test suite; further words for pytest: make test ARGS="-n 2"
 #   make bench    the benchmarks, each figure beside its limit
+#   make chaos    two hundred faults in a quarter of an hour, then every figure recounted
 #   make check    make lint, then make test
 #   make clean    stop the embedded services and remove their data (asks; FORCE=1 does not)
 #   make lock     write the pins anew: make lock ARGS=--upgrade for newer versions
@@ -18,10 +19,10 @@ LINT_ENV := DEBUG=0 SECRET_KEY=only-for-make-lint-0123456789-abcdefghijklmnopqrs
 	DATABASE_URL=postgresql://lint@127.0.0.1:9/lint REDIS_URL=redis://127.0.0.1:9/0
 PIN := $(VENV)/uv pip compile --quiet --no-header --annotation-style line
 
-.PHONY: help setup setup-dev browser run test bench lint check clean lock
+.PHONY: help setup setup-dev browser run test bench chaos lint check clean lock
 
 help:
-	@sed -n '3,8s/^#   //p' Makefile
+	@sed -n '3,9s/^#   //p' Makefile
 
 # ---- set-up: done again when a list of requirements is newer than its stamp ----
 
@@ -69,6 +70,9 @@ test: setup-dev browser
 
 bench: setup-dev
 	@$(VENV)/python -m benchmarks $(ARGS)
+
+chaos: setup-dev
+	@$(VENV)/python -m tests.chaos $(ARGS)
 
 lint: setup-dev
 	$(VENV)/ruff check

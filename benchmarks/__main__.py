@@ -15,6 +15,7 @@ NAMES = [
     "small-zips",
     "replay",
     "recompute",
+    "updates",
     "growth",
     "memory",
 ]

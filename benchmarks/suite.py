@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from django.db import connection
 
-from benchmarks import databases, growth, imports, memory, prepared, recompute
+from benchmarks import (
+    databases,
+    growth,
+    imports,
+    memory,
+    prepared,
+    recompute,
+    updates,
+)
 from benchmarks.measure import Figure, Verdict
 from benchmarks.progress import say
 from benchmarks.report import print_report
@@ -35,5 +43,6 @@ def _benchmarks(
     yield {"prepared"}, lambda: prepared.run(sizes, pristine=PRISTINE)
     yield FILES, lambda: imports.run(sizes)
     yield {"recompute"}, lambda: recompute.run(sizes, pristine=PRISTINE)
+    yield {"updates"}, lambda: updates.run(sizes, pristine=PRISTINE)
     yield {"growth"}, lambda: growth.run(sizes, pristine=PRISTINE)
     yield {"memory"}, lambda: memory.run(sizes)
