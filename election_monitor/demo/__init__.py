@@ -1,4 +1,4 @@
-"""The demo: a simulated election that is in its second day and goes on live."""
+"""The demo: a simulated election that is in its first day and goes on live."""
 
 import os
 

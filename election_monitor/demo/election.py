@@ -14,11 +14,12 @@ from transactions.simulator import ElectionPlan, build
 
 SLUG = "demo"
 NAME = "Demonstration: simulated council elections"
-CONSTITUENCIES = 48  # 70,000 transactions, a few seconds of loading
+CONSTITUENCIES = 128  # 180,000 transactions, a third of them loaded in a few seconds
 DAYS = 3
 SEED = 2026
-# Yesterday's rush is history, and today's calmer hours lie ahead.
-HISTORY = timedelta(hours=30)
+# The morning's rush is history, and the busy part of the first day goes on: several
+# transactions a second, so that figures are new at every look.
+HISTORY = timedelta(hours=2, minutes=30)
 
 
 def create(*, now: datetime) -> bool:

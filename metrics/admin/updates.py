@@ -13,7 +13,7 @@ from elections.admin import cells
 from elections.admin.base import ReadOnlyAdmin
 from elections.models import Constituency, Election
 from metrics import update_queries
-from metrics.models import MetricsUpdate
+from metrics.models import MetricsUpdate, UpdateStatus
 from metrics.services import MetricsUpdateService
 
 KINDS = {
@@ -23,19 +23,26 @@ KINDS = {
     "series": "Recent minutes of",
     "history": "Past minutes of",
 }
+BADGES = {
+    UpdateStatus.PENDING: "busy",
+    UpdateStatus.PROCESSING: "busy",
+    UpdateStatus.DONE: "good",
+    UpdateStatus.FAILED: "bad",
+    UpdateStatus.DEAD: "bad",
+}
 
 
 class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
     list_display = [
         "id",
         "what",
-        "status",
+        "state",
         "trigger",
+        "attempts",
+        "reason",
         "asked",
         "due",
-        "attempts",
         "requests",
-        "reason",
     ]
     list_display_links = ["id"]
     list_filter = ["status", "trigger"]
@@ -46,7 +53,7 @@ class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
     fields = [
         "what",
         "scope",
-        ("status", "trigger", "priority"),
+        ("state", "trigger", "priority"),
         ("attempts", "requests"),
         ("asked", "due", "taken", "finished"),
         "hours_changed",
@@ -89,21 +96,25 @@ class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
             "{} {}", KINDS[kind], cells.link(page, cells.short(subject, 40))
         )
 
+    @admin.display(description="status", ordering="status")
+    def state(self, obj: MetricsUpdate) -> SafeString:
+        return cells.badge(BADGES[UpdateStatus(obj.status)], obj.status)
+
     @admin.display(description="asked for", ordering="requested_at")
     def asked(self, obj: MetricsUpdate) -> SafeString:
-        return cells.moment(obj.requested_at)
+        return cells.moment(obj.requested_at, timespec="seconds")
 
     @admin.display(description="due", ordering="available_at")
     def due(self, obj: MetricsUpdate) -> SafeString:
-        return cells.moment(obj.available_at)
+        return cells.moment(obj.available_at, timespec="seconds")
 
     @admin.display(description="taken by a worker")
     def taken(self, obj: MetricsUpdate) -> SafeString:
-        return cells.moment(obj.locked_at)
+        return cells.moment(obj.locked_at, timespec="seconds")
 
     @admin.display(description="finished")
     def finished(self, obj: MetricsUpdate) -> SafeString:
-        return cells.moment(obj.finished_at)
+        return cells.moment(obj.finished_at, timespec="seconds")
 
     @admin.display(description="last failure")
     def reason(self, obj: MetricsUpdate) -> SafeString:

@@ -104,7 +104,8 @@ WITH elections AS (
             WHEN %(from_start)s AND %(start)s::timestamptz IS NOT NULL THEN %(start)s
             ELSE GREATEST(%(start)s::timestamptz, LEAST(first_hour, first_missing))
         END AS since,
-        LEAST(as_of, %(end)s::timestamptz) AS until
+        -- LEAST skips a null: without any ledger time nothing has begun yet.
+        CASE WHEN as_of IS NOT NULL THEN LEAST(as_of, %(end)s::timestamptz) END AS until
     FROM scope
     LEFT JOIN (
         SELECT

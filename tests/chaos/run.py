@@ -179,6 +179,8 @@ class Run:
         self._tell_unexpected()
         doubled = sum(wrong.is_doubled for wrong in self._wrong)
         lost = len(self._wrong) - doubled
+        if self._made < self._options.faults:
+            say(f"The time was up before fault {self._options.faults}: --seconds more.")
         if shown:
             say(f"Once more: python -m tests.chaos --seed {self._options.seed}")
         say(f"{self._made} faults: {lost} lost, {doubled} doubled, {len(stuck)} stuck")

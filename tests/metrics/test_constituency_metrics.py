@@ -332,6 +332,12 @@ def test_rows_begin_at_the_start_and_never_go_beyond_the_ledger(day):
     ]
 
 
+def test_without_any_ledger_time_there_are_no_rows(election):
+    rows = service.metrics_by_period(constituency(), period="hour", start=NINE, end=TEN)
+
+    assert rows == []
+
+
 def test_a_start_inside_an_hour_leaves_that_hour_out(day):
     rows = service.metrics_by_period(day, period="hour", start=TEN - HOUR / 2)
 
