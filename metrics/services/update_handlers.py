@@ -10,12 +10,14 @@ history:<id>       the same for hours beyond the retention, in one read of the l
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 
 from metrics import events, update_queries
 from metrics.models import UpdateTrigger
 from metrics.services.constituency_metrics import ConstituencyMetricsService
+from metrics.services.hourly_stats import UnknownConstituency
 from metrics.services.series import SeriesService
 from metrics.services.updates import (
     PRIORITIES,
@@ -26,6 +28,8 @@ from metrics.services.updates import (
 )
 from metrics.sql import statements
 from metrics.update_queries import LiveTotals
+
+logger = structlog.get_logger(__name__)
 
 # Refreshes of constituencies come by the hundred; their election follows once for all.
 ELECTION_DELAY_SECONDS = 0.5
@@ -45,7 +49,12 @@ def register_handlers() -> None:
 def refresh_constituency(update: ClaimedUpdate, now: datetime) -> None:
     """Refresh a constituency, tell its totals, and ask for its election's figures."""
     constituency_id = int(update.key)
-    ConstituencyMetricsService().refresh(constituency_id, now=now)
+    try:
+        ConstituencyMetricsService().refresh(constituency_id, now=now)
+    except UnknownConstituency:
+        # Deleted since: there is nothing left to refresh.
+        logger.info("The constituency is gone", scope=update.scope)
+        return
     for totals in update_queries.live_totals([constituency_id]):
         _enqueue_dependents(totals.election_id, update, now)
         tell([totals])

@@ -259,8 +259,12 @@ class MetricsUpdateService:
             # Whoever has it now does it again: all work is safe to repeat.
             logger.warning("Lease of an update was lost", scope=update.scope)
             return False
-        except DATABASE_AWAY:
-            raise
+        except DATABASE_AWAY as error:
+            if not connection.is_usable():
+                raise
+            # A deadlock or a time-out: the server is there, this one failed.
+            self._fail(update, error, clock())
+            return False
         except Exception as error:  # noqa: BLE001 - any fault of one scope stays with it
             self._fail(update, error, clock())
             return False
@@ -279,7 +283,8 @@ class MetricsUpdateService:
             lease_token=None,
             finished_at=now if is_last else None,
             available_at=now + _pause(update.attempts),
-            error="".join(traceback.format_exception(error)),
+            # PostgreSQL holds no NUL, and the message may quote anything.
+            error="".join(traceback.format_exception(error)).replace("\0", "\\0"),
         )
 
 

@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from elections.locks import NotInTransaction
 from elections.models import Constituency, UpdateMode
@@ -259,6 +259,30 @@ class TestFailing:
         row = MetricsUpdate.objects.get()
         assert row.status == UpdateStatus.FAILED
         assert "Nobody knows how to update “nonsense:1”." in row.error
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("a\0b"), OperationalError("deadlock detected")]
+    )
+    def test_whatever_a_handler_raises_stays_with_its_scope(
+        self, made, clock, monkeypatch, error
+    ):
+        """A NUL would be refused by the database, a deadlock is not its absence."""
+
+        def fail(update, now):
+            raise error
+
+        monkeypatch.setitem(updates_module._handlers, "poison", fail)
+        ask("poison:1", trigger=UpdateTrigger.MANUAL)
+        ask("test:1")
+
+        process(clock)
+
+        assert statuses() == [("poison:1", "failed"), ("test:1", "done")]
+
+    def test_a_constituency_that_is_gone_needs_no_refresh(self, db, clock):
+        ask("constituency:4711")
+
+        assert process(clock).failed == []
 
     def test_new_transactions_do_not_give_a_poisoned_scope_new_attempts(
         self, made, clock
