@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import (
     BigIntegerField,
     Case,
@@ -26,16 +27,8 @@ from django.db.models.functions import Cast
 from elections.models import Constituency, Election
 from elections.queries import TOTALS, elections
 from metrics.models import HourlyStats, MetricsUpdate, UpdateStatus
+from metrics.sql import statements
 
-FIGURES = [
-    *TOTALS,
-    "registered_voters",
-    "participation_rate",
-    "anomaly_count",
-    "anomaly_score",
-    "last_transaction_at",
-    "version",
-]
 BIG_INTEGER: BigIntegerField[int, int] = BigIntegerField()
 TO_DO = [UpdateStatus.PENDING, UpdateStatus.FAILED]
 
@@ -52,15 +45,15 @@ class LiveTotals:
 
 def live_totals(constituency_ids: Iterable[int]) -> list[LiveTotals]:
     """Return the totals of constituencies, in one query."""
-    rows = Constituency.objects.filter(id__in=list(constituency_ids)).order_by("id")
-    return [
-        LiveTotals(
-            election_id=row.pop("election_id"),
-            election=row.pop("election__slug"),
-            content={"constituency": row.pop("contract_id"), **row},
+    with connection.cursor() as cursor:
+        cursor.execute(
+            statements["live_totals"], {"constituency_ids": list(constituency_ids)}
         )
-        for row in rows.values("election_id", "election__slug", "contract_id", *FIGURES)
-    ]
+        names = [column.name for column in cursor.description][2:]
+        return [
+            LiveTotals(election_id, slug, dict(zip(names, figures, strict=True)))
+            for election_id, slug, *figures in cursor.fetchall()
+        ]
 
 
 def live_election_totals(election_id: int) -> LiveTotals | None:

@@ -307,17 +307,15 @@ def _of_lease(update: ClaimedUpdate) -> Any:
 
 
 def _finish(update: ClaimedUpdate, now: datetime) -> None:
-    done = _of_lease(update).update(
-        status=UpdateStatus.DONE, lease_token=None, finished_at=now, error=""
-    )
-    if not done:
-        raise LeaseLost(update.scope)
-    # Of each scope the last update is kept, so the table stays small; and those that a
-    # person asked for, who may still want to see them through.
-    older = MetricsUpdate.objects.filter(scope=update.scope, pk__lt=update.id)
-    older.filter(status__in=[UpdateStatus.DONE, UpdateStatus.DEAD]).exclude(
-        status=UpdateStatus.DONE, trigger=UpdateTrigger.MANUAL
-    ).delete()
+    values: dict[str, Any] = {
+        "id": update.id,
+        "lease_token": update.lease_token,
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statements["finish_update"], values)
+        if cursor.fetchone() is None:
+            raise LeaseLost(update.scope)
 
 
 def _pause(attempts: int) -> timedelta:

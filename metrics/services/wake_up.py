@@ -22,6 +22,7 @@ def wake_worker() -> None:
         return
     try:
         current_app.send_task(PROCESS_UPDATES)
-    except OperationalError as error:
+    except (OperationalError, AttributeError) as error:
+        # kombu trips over its own connection where that was lost a moment ago.
         _breaker.open()
         logger.warning("No worker could be woken", reason=str(error))

@@ -57,7 +57,14 @@ SET priority = LEAST(newer.priority, merged.priority),
     -- with every transaction.
     attempts = GREATEST(newer.attempts, merged.attempts),
     requested_at = LEAST(newer.requested_at, merged.requested_at),
-    available_at = GREATEST(newer.available_at, merged.available_at),
+    available_at = GREATEST(
+        -- A request from the future tells of a clock that ran back: it is due now.
+        CASE
+            WHEN newer.requested_at <= %(now)s THEN newer.available_at
+            ELSE %(now)s
+        END,
+        merged.available_at
+    ),
     error = merged.error
 FROM merged
 WHERE newer.id = merged.newer_id

@@ -4,6 +4,7 @@
 WITH due AS (
     SELECT
         id,
+        attempts,
         -- One step up per interval waited, so that nothing starves.
         priority - floor(
             extract(epoch FROM %(now)s::timestamptz - requested_at) / %(ageing_seconds)s
@@ -24,15 +25,25 @@ WITH due AS (
     ORDER BY urgency, available_at, id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
+), ranked AS (
+    SELECT
+        *,
+        row_number() OVER running AS place,
+        sum(attempts) OVER running AS attempts_so_far
+    FROM due
+    WINDOW running AS (ORDER BY urgency, available_at, id)
 ), taken AS (
     UPDATE metrics_metricsupdate AS taken
     SET status = 'processing',
         lease_token = %(token)s,
         locked_at = %(now)s,
         attempts = taken.attempts + 1
-    FROM due
-    WHERE taken.id = due.id
-    RETURNING taken.*, due.urgency
+    FROM ranked
+    WHERE taken.id = ranked.id
+        -- What was begun before is taken alone: should it kill its worker, no other that
+        -- was in hand with it runs out of attempts.
+        AND (ranked.place = 1 OR ranked.attempts_so_far = 0)
+    RETURNING taken.*, ranked.urgency
 )
 SELECT
     id,

@@ -380,6 +380,26 @@ class TestKilledWorkers:
         assert (row.status, row.requests) == ("done", 2)
         assert row.hours == [NOW, NOW + timedelta(hours=1)]
 
+    def test_what_was_in_hand_beside_a_killer_does_not_die_with_it(self, made, clock):
+        ask("test:1", "test:2")
+        for _ in range(5):
+            assert SERVICE.claim(limit=20, now=clock.now)
+            clock.advance(minutes=2)
+
+        process(clock)
+
+        assert statuses() == [("test:1", "dead"), ("test:2", "done")]
+
+    def test_what_is_merged_into_a_request_from_the_future_is_due(self, made, clock):
+        """Asked on a clock that ran ahead, beside what a killed worker left behind."""
+        ask("test:1", now=NOW - timedelta(minutes=5))
+        SERVICE.claim(limit=1, now=NOW - timedelta(minutes=5))
+        ask("test:1", now=NOW + timedelta(minutes=40))
+
+        process(clock)
+
+        assert made == ["test:1"]
+
     def test_a_clock_that_ran_back_leaves_nothing_stuck(self, made, clock):
         ask("test:1")
         ask("test:2")

@@ -749,6 +749,13 @@ def test_the_sweep_sends_again_what_no_worker_took(upload, messages):
     assert messages == [({"batch_id": told["id"]}, "import")]
 
 
+def test_the_sweep_does_not_wait_for_a_clock_that_ran_ahead(upload, messages):
+    told = upload(NINE.name, content(NINE))
+    Upload.objects.update(sent_at=timezone.now() + timedelta(minutes=40))
+
+    assert resume_uploads(timezone.now()) == [told["id"]]
+
+
 def test_the_sweep_goes_on_while_the_broker_is_away(upload, monkeypatch):
     ids = [upload(file.name, content(file))["id"] for file in (NINE, TEN)]
 

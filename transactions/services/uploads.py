@@ -110,7 +110,8 @@ def resume_uploads(now: datetime) -> list[int]:
     """
     for upload in _loaded_uploads_with_file():
         _remove_file(upload)
-    overdue = _open_uploads().filter(sent_at__lt=now - RESEND_AFTER)
+    # A time that lies ahead tells of a clock that ran back.
+    overdue = _open_uploads().exclude(sent_at__range=(now - RESEND_AFTER, now))
     sent = []
     for upload in overdue.order_by("pk"):
         # Conditional: of two sweeps at once, one sends.
