@@ -213,7 +213,8 @@ UPDATE_AGEING_SECONDS = count("ELECTION_MONITOR_UPDATE_AGEING_SECONDS", default=
 BACK_PRESSURE_SECONDS = count("ELECTION_MONITOR_BACK_PRESSURE_SECONDS", default=60)
 
 # Live events ---------------------------------------------------------------------
-# Not in the cache's database, which may be flushed.
+# Embedded not in the cache's database, which may be flushed; with a REDIS_URL there is
+# one for all.
 EVENTS_REDIS_URL = (
     f"unix://{embedded.redis_socket(VAR_DIR)}?db=2" if EMBEDDED_REDIS else REDIS_URL
 )
@@ -235,6 +236,12 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "updates"
 CELERY_TASK_ROUTES = {"transactions.*": {"queue": "import"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_DISABLE_PREFETCH = True
+# Above the lease: whoever is stopped by it has lost its work already.
+CELERY_TASK_ANNOTATIONS = {
+    f"metrics.{name}": {"time_limit": 4 * UPDATE_LEASE_SECONDS}
+    for name in ("process_updates", "refresh_active_elections", "watch_feeds")
+}
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True

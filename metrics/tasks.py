@@ -12,7 +12,7 @@ from django.utils import timezone
 from metrics import services, update_queries
 from metrics.models import UpdateTrigger
 from metrics.services import MetricsUpdateService, MinuteStatsService, Request
-from metrics.services.wake_up import PROCESS_UPDATES
+from metrics.services.wake_up import PROCESS_UPDATES, wake_worker
 from transactions.services import close_ended, mark_silent
 
 ROUND_UPDATES = 200
@@ -22,6 +22,8 @@ SAMPLE = 20
 DRAIN_SECONDS = 5.0
 # Coalescing delays updates by a second; the sweep finds what is due later.
 SOON_SECONDS = 1.5
+# What is due may be locked by a loader that has not committed yet.
+SHORTEST_PAUSE_SECONDS = 0.02
 # Of the advisory locks of this project, see transactions/services/intake.py.
 PERIODIC_LOCK = 7_302_003
 DRAIN_LOCK = 7_302_004
@@ -42,10 +44,10 @@ def process_updates(**_: object) -> int:
             pause = _seconds_to_next()
             if pause is None or pause > SOON_SECONDS:
                 return done
-            time.sleep(max(0.0, pause))
+            time.sleep(max(SHORTEST_PAUSE_SECONDS, pause))
             done += service.process(limit=ROUND_UPDATES, clock=timezone.now).done
     if is_only:
-        process_updates.delay()
+        wake_worker()
     return done
 
 

@@ -18,7 +18,7 @@ from elections.models import Constituency, Election
 from metrics import queries
 from metrics.admin import updates
 from metrics.models import HourlyStats
-from metrics.services import Aggregation, HourlyStatsService
+from metrics.services import Aggregation, HourlyStatsService, Request
 from transactions.admin import ConstituencyWithFeedAdmin, ElectionWithFeedAdmin
 
 ONE_HOUR = timedelta(hours=1)
@@ -153,7 +153,9 @@ class RefreshAdmin(admin.ModelAdmin[M]):
     @admin.action(description="Refresh metrics now", permissions=["refresh"])
     def refresh(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
         ids = queryset.order_by("id").values_list("id", flat=True)
-        updates.tell(request, updates.ask_for_all(f"{self.scope}:{pk}" for pk in ids))
+        updates.tell(
+            request, updates.ask_for_all(Request(f"{self.scope}:{pk}") for pk in ids)
+        )
 
 
 class ElectionWithStatsAdmin(

@@ -1,6 +1,8 @@
 """The update queue in the admin: what waits, what failed and why, and the way out."""
 
+from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
@@ -14,7 +16,7 @@ from elections.admin.base import ReadOnlyAdmin
 from elections.models import Constituency, Election
 from metrics import update_queries
 from metrics.models import MetricsUpdate, UpdateStatus
-from metrics.services import MetricsUpdateService
+from metrics.services import MetricsUpdateService, Request
 
 KINDS = {
     "constituency": "Refresh of",
@@ -71,15 +73,15 @@ class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
     def run_now(
         self, request: HttpRequest, queryset: "QuerySet[MetricsUpdate]"
     ) -> None:
-        scopes = queryset.order_by("scope").values_list("scope", flat=True).distinct()
-        tell(request, ask_for_all(scopes))
+        hours: defaultdict[str, set[datetime]] = defaultdict(set)
+        for update in queryset:
+            hours[update.scope].update(update.hours)
+        tell(request, ask_for_all(Request(s, sorted(h)) for s, h in hours.items()))
 
     @admin.action(description="Retry what failed", permissions=["steer"])
     def retry(self, request: HttpRequest, queryset: "QuerySet[MetricsUpdate]") -> None:
         ids = queryset.order_by("id").values_list("id", flat=True)
-        service, now = MetricsUpdateService(), timezone.now()
-        count = sum(service.retry(update_id, now=now) for update_id in ids)
-        if count:
+        if count := MetricsUpdateService().retry(list(ids), now=timezone.now()):
             messages.success(request, f"{count:,} updates are due again.")
         else:
             messages.warning(request, "None of them is failed or dead.")
@@ -129,9 +131,9 @@ class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
         return format_html("<pre>{}</pre>", obj.error) if obj.error else cells.NOTHING
 
 
-def ask_for_all(scopes: Iterable[str]) -> int:
+def ask_for_all(requests: Iterable[Request]) -> int:
     """Ask for updates by hand; return how many scopes that were."""
-    return len(MetricsUpdateService().request_by_hand(scopes, now=timezone.now()))
+    return len(MetricsUpdateService().request_by_hand(requests, now=timezone.now()))
 
 
 def tell(request: HttpRequest, count: int) -> None:

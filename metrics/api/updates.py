@@ -17,6 +17,7 @@ from elections.models import Constituency, Election
 from metrics import update_queries
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
 from metrics.services import MetricsUpdateService
+from metrics.services import Request as UpdateRequest
 
 # What a person may ask for, and how its scope begins.
 ASKABLE = {
@@ -119,7 +120,7 @@ class UpdateViewSet(
         wanted = ManualUpdateSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         [update_id] = MetricsUpdateService().request_by_hand(
-            [wanted.scope()], now=timezone.now()
+            [UpdateRequest(wanted.scope())], now=timezone.now()
         )
         update = MetricsUpdate.objects.get(pk=update_id)
         return Response(self.get_serializer(update).data, status=HTTP_202_ACCEPTED)
@@ -129,7 +130,7 @@ class UpdateViewSet(
     def retry(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Make an update that failed or was given up due at once."""
         update = self.get_object()
-        if not MetricsUpdateService().retry(update.pk, now=timezone.now()):
+        if not MetricsUpdateService().retry([update.pk], now=timezone.now()):
             raise NotGivenUp
         update.refresh_from_db()
         return Response(self.get_serializer(update).data, status=HTTP_202_ACCEPTED)

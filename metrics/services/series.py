@@ -30,6 +30,15 @@ def lock_series(election_id: int) -> None:
         )
 
 
+def try_lock_series(election_id: int) -> bool:
+    """Do as `lock_series` where nobody holds it; tell whether it is held now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(%s, %s)", [SERIES_LOCK, election_id]
+        )
+        return bool(cursor.fetchone()[0])
+
+
 class SeriesService:
     """Keeps ElectionMinute equal to what its constituencies did, hour by hour."""
 

@@ -8,17 +8,16 @@ history:<id>       the same for hours beyond the retention, in one read of the l
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
-from django.conf import settings
 from django.db import connection, transaction
 
 from metrics import events, update_queries
 from metrics.models import UpdateTrigger
 from metrics.services.constituency_metrics import ConstituencyMetricsService
 from metrics.services.hourly_stats import UnknownConstituency
-from metrics.services.series import SeriesService
+from metrics.services.series import SeriesService, try_lock_series
 from metrics.services.updates import (
     PRIORITIES,
     ClaimedUpdate,
@@ -28,6 +27,7 @@ from metrics.services.updates import (
 )
 from metrics.sql import statements
 from metrics.update_queries import LiveTotals
+from transactions.deltas import minutes_exact_since
 
 logger = structlog.get_logger(__name__)
 
@@ -35,6 +35,7 @@ logger = structlog.get_logger(__name__)
 ELECTION_DELAY_SECONDS = 0.5
 # One read of the whole ledger serves all old hours that a bulk load touches meanwhile.
 HISTORY_DELAY_SECONDS = 30.0
+SERIES_TAKEN_DELAY_SECONDS = 1.0
 
 
 def register_handlers() -> None:
@@ -93,8 +94,20 @@ def tell_election(update: ClaimedUpdate, now: datetime) -> None:
 
 
 def rebuild_series(update: ClaimedUpdate, now: datetime) -> None:
-    """Count an election's minutes of the hours that changed again."""
-    SeriesService().rebuild(int(update.key), update.hours, now=now)
+    """Count an election's minutes of the hours that changed again.
+
+    Later where another worker is at it: it may read the whole ledger, and this process
+    has constituencies to refresh.
+    """
+    election_id = int(update.key)
+    if try_lock_series(election_id):
+        SeriesService().rebuild(election_id, update.hours, now=now)
+        return
+    MetricsUpdateService().enqueue(
+        [Request(update.scope, update.hours, SERIES_TAKEN_DELAY_SECONDS)],
+        trigger=UpdateTrigger(update.trigger),
+        now=now,
+    )
 
 
 def tell(totals: Iterable[LiveTotals]) -> None:
@@ -109,7 +122,7 @@ def tell(totals: Iterable[LiveTotals]) -> None:
 
 
 def _enqueue_dependents(election_id: int, update: ClaimedUpdate, now: datetime) -> None:
-    kept_since = now - timedelta(hours=settings.MINUTE_RETENTION_HOURS)
+    kept_since = minutes_exact_since(now)
     recent = [hour for hour in update.hours if hour >= kept_since]
     past = [hour for hour in update.hours if hour < kept_since]
     wanted = [Request(f"totals:{election_id}", (), ELECTION_DELAY_SECONDS)]

@@ -3,7 +3,7 @@
 import random
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -24,7 +24,10 @@ from transactions.loader.patience import DATABASE_AWAY, patiently
 
 logger = structlog.get_logger(__name__)
 
-WORKER_KILLED = "The worker was killed while it worked on this, at every attempt."
+WORKER_KILLED = (
+    "At every attempt the worker was killed, or took longer than the lease "
+    "(ELECTION_MONITOR_UPDATE_LEASE_SECONDS)."
+)
 
 
 class Priority(IntEnum):
@@ -153,12 +156,13 @@ class MetricsUpdateService:
             cursor.execute(statements["enqueue_updates"], values)
             return [row[0] for row in cursor.fetchall()]
 
-    def request_by_hand(self, scopes: Iterable[str], *, now: datetime) -> list[int]:
+    def request_by_hand(
+        self, requests: Iterable[Request], *, now: datetime
+    ) -> list[int]:
         """Ask for updates that go before all others, and wake a worker for them.
 
         Returns the ids of their pending rows, in the order of scopes.
         """
-        requests = [Request(scope) for scope in scopes]
         with transaction.atomic():
             ids = self.enqueue(requests, trigger=UpdateTrigger.MANUAL, now=now)
             transaction.on_commit(wake_worker, robust=True)
@@ -207,24 +211,25 @@ class MetricsUpdateService:
     ) -> list[ClaimedUpdate]:
         return self.claim(limit=limit, now=clock())
 
-    def retry(self, update_id: int, *, now: datetime) -> bool:
-        """Make a failed or dead update due at once, with all its attempts before it.
+    def retry(self, update_ids: Collection[int], *, now: datetime) -> int:
+        """Make failed and dead updates due at once, with all their attempts before them.
 
-        Returns False where it is neither, any more.
+        Returns how many of them were either.
         """
         given_up = [UpdateStatus.FAILED, UpdateStatus.DEAD]
-        changed = MetricsUpdate.objects.filter(
-            pk=update_id, status__in=given_up
-        ).update(
-            # Never back to pending: a successor may be.
-            status=UpdateStatus.FAILED,
-            attempts=0,
-            priority=Priority.MANUAL,
-            available_at=now,
-            finished_at=None,
-        )
-        wake_worker()
-        return changed == 1
+        with transaction.atomic():
+            count = MetricsUpdate.objects.filter(
+                pk__in=update_ids, status__in=given_up
+            ).update(
+                # Never back to pending: a successor may be.
+                status=UpdateStatus.FAILED,
+                attempts=0,
+                priority=Priority.MANUAL,
+                available_at=now,
+                finished_at=None,
+            )
+            transaction.on_commit(wake_worker, robust=True)
+        return count
 
     def prune(self, *, finished_before: datetime) -> int:
         """Remove updates that were done before a time; return how many."""

@@ -65,6 +65,6 @@ SET priority = LEAST(newer.priority, merged.priority),
         END,
         merged.available_at
     ),
-    error = merged.error
+    error = COALESCE(NULLIF(merged.error, ''), newer.error)
 FROM merged
 WHERE newer.id = merged.newer_id

@@ -5,9 +5,15 @@ WITH due AS (
     SELECT
         id,
         attempts,
-        -- One step up per interval waited, so that nothing starves.
+        -- One step up per interval waited since it was due, so that nothing starves.
         priority - floor(
-            extract(epoch FROM %(now)s::timestamptz - requested_at) / %(ageing_seconds)s
+            GREATEST(
+                0,
+                extract(
+                    epoch FROM
+                    %(now)s::timestamptz - GREATEST(requested_at, available_at)
+                )
+            ) / %(ageing_seconds)s
         ) AS urgency,
         available_at
     FROM metrics_metricsupdate

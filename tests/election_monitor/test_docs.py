@@ -40,6 +40,10 @@ def sources(*folders: str) -> Iterator[Path]:
         yield from sorted((REPOSITORY / folder).rglob("*.py"))
 
 
+def _called(call: ast.Call) -> str:
+    return getattr(call.func, "id", "") or getattr(call.func, "attr", "")
+
+
 def error_codes() -> set[str]:
     """Return the codes that our own sources give to answers of the API."""
     found = set()
@@ -49,7 +53,7 @@ def error_codes() -> set[str]:
         REPOSITORY / "election_monitor/pages.py",
     ):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in CODED:
+            if isinstance(node, ast.Call) and _called(node) in CODED:
                 words = {each.arg: each.value for each in node.keywords}
                 # The third word, of those that have as many.
                 code = words.get("code", node.args[2] if node.args[2:] else None)

@@ -13,6 +13,7 @@ from metrics.services import (
     ConstituencyMetricsService,
     HourlyStatsService,
     MetricsUpdateService,
+    Request,
     verify,
     wake_up,
 )
@@ -172,7 +173,7 @@ def test_7_recounts_and_refreshes_beside_each_other_change_nothing(load):
     def refresh():
         for _ in range(5):
             MetricsUpdateService().request_by_hand(
-                [f"constituency:{place.pk}"], now=timezone.now()
+                [Request(f"constituency:{place.pk}")], now=timezone.now()
             )
             work_off()
 

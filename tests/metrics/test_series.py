@@ -12,6 +12,7 @@ from election_monitor.deletion import ELECTION_SCOPES, delete_simulated_election
 from elections.locks import NotInTransaction
 from elections.models import Constituency, Election, Region
 from metrics.models import Discrepancy, ElectionMinute, MetricsUpdate, MinuteStats
+from metrics.services import MetricsUpdateService, Request
 from metrics.services.series import SeriesService, lock_series
 from tests.oracle import Figures
 from tests.tables import COUNTS, DAY
@@ -362,4 +363,35 @@ def test_deleting_and_counting_do_not_deadlock(two_contracts, load_at):
         wait_until_somebody_waits()
 
     assert deleting.result(DEADLINE_SECONDS)["metrics.electionminute"] == 3
+    assert not ElectionMinute.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at):
+    """It may read the whole ledger meanwhile."""
+    load_at(hour_file("09:00", vote("v1", "09:10")))
+    election = Election.objects.get(slug="duma")
+    service = MetricsUpdateService()
+    MetricsUpdate.objects.all().delete()
+    with transaction.atomic():
+        service.enqueue(
+            [Request(f"history:{election.pk}", [NINE])], trigger="scheduled", now=LATER
+        )
+
+    def process_beside():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(run_and_close).result(DEADLINE_SECONDS)
+
+    def run_and_close():
+        try:
+            return service.process(limit=10, clock=lambda: LATER).done
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        lock_series(election.pk)
+        assert process_beside() == 1
+
+    waiting = MetricsUpdate.objects.get(status="pending")
+    assert (waiting.scope, waiting.hours) == (f"history:{election.pk}", [NINE])
     assert not ElectionMinute.objects.exists()

@@ -194,6 +194,16 @@ class TestMaking:
 
         assert made == ["test:old", "test:new"]
 
+    def test_waiting_counts_from_when_it_was_due(self, made, clock):
+        """At the close of an hour all that waited for it would go before a person."""
+        ask("test:batch", delay_seconds=3_600)
+        clock.advance(hours=1)
+        ask("test:manual", trigger=UpdateTrigger.MANUAL, now=clock.now)
+
+        process(clock)
+
+        assert made == ["test:manual", "test:batch"]
+
     def test_of_each_scope_the_last_done_update_is_kept(self, made, clock):
         for _ in range(3):
             ask("test:1")
@@ -301,7 +311,7 @@ class TestFailing:
         [dead] = ask("poison:1")
         MetricsUpdate.objects.update(status=UpdateStatus.DEAD, attempts=5)
 
-        assert SERVICE.retry(dead, now=clock.now)
+        assert SERVICE.retry([dead], now=clock.now) == 1
         process(clock)
 
         row = MetricsUpdate.objects.get()
@@ -310,7 +320,7 @@ class TestFailing:
     def test_only_what_was_given_up_can_be_retried(self, made, clock):
         [pending] = ask("test:1")
 
-        assert not SERVICE.retry(pending, now=clock.now)
+        assert SERVICE.retry([pending], now=clock.now) == 0
         assert statuses() == [("test:1", "pending")]
 
     def test_success_takes_the_dead_one_of_its_scope_with_its_hours(

@@ -148,6 +148,21 @@ def test_staff_can_say_that_an_election_is_not_on(override):
     assert silent("12:00") == []
 
 
+@pytest.mark.parametrize(
+    ("override", "closed"),
+    [("active", False), ("upcoming", False), ("completed", True)],
+)
+def test_staff_decide_whether_an_election_is_closed(override, closed):
+    """Against both clocks: after its end, and before it."""
+    constituency = open_all_day()
+    election = constituency.election
+    election.status_override = override
+    election.save()
+    moment = at("12:00") if closed else at("12:00", "2031-01-01")
+
+    assert bool(close_ended(moment)) is closed
+
+
 def test_other_feeds_are_judged_by_their_whole_election():
     quiet = open_all_day(last_transaction_at=at("08:10"))
     busy = open_all_day(quiet.election, last_transaction_at=at("12:00"))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from elections.locks import lock_constituencies
@@ -50,14 +50,15 @@ def mark_silent(now: datetime) -> list[StatusChange]:
 def close_ended(now: datetime) -> list[StatusChange]:
     """Complete the constituencies whose voting has closed; return them, by id.
 
-    By the contract, else by the end of the election. Late rows are counted later and do
-    not open it again.
+    By the contract, else by the end of the election; staff's word on the election goes
+    before both. Late rows are counted later and do not open it again.
     """
     closes_at = Coalesce("voting_closes_at", "election__ends_at")
     ended = (
         Constituency.objects.filter(status__in=[ACTIVE, OFFLINE])
         .alias(closes_at=closes_at)
-        .filter(closes_at__lte=now)
+        .filter(Q(closes_at__lte=now) | Q(election__status_override="completed"))
+        .exclude(election__status_override__in=["active", "upcoming"])
         .order_by("id")
         .values_list("id", "contract_id", "election__slug", "status")
     )
