@@ -17,9 +17,11 @@ from metrics.services.groups import WORK_MEMORY, in_groups
 from metrics.services.minutes import MinuteStatsService
 from metrics.services.updates import MetricsUpdateService, Request
 from metrics.sql import statements
-from transactions.deltas import HourDelta
+from transactions.deltas import HourDelta, minutes_exact_since
 
 logger = structlog.get_logger(__name__)
+
+ONE_HOUR = timedelta(hours=1)
 
 
 class UnknownConstituency(ValueError):
@@ -165,14 +167,17 @@ class HourlyStatsService:
                 differing = {pk for (pk,) in cursor}
                 differing.update(pk for pk, hour in written if hour is None)
                 hours = [(pk, hour) for pk, hour in written if hour is not None]
+                minutes = MinuteStatsService().recount(
+                    ids["constituency_ids"], start=start, end=end, now=now
+                )
                 result += Aggregation(
                     hours_changed=len(hours),
                     constituencies_changed=len(differing),
-                    minutes_changed=MinuteStatsService().recount(
-                        ids["constituency_ids"], start=start, end=end, now=now
-                    ),
+                    minutes_changed=minutes,
                 )
                 _ask_for_refresh(hours, now=now)
+                if minutes:
+                    _ask_for_series({c.election_id for c in group}, now=now)
         return result
 
 
@@ -183,6 +188,17 @@ def _ask_for_refresh(written: Iterable[tuple[int, datetime]], *, now: datetime) 
         hours[constituency_id].append(hour)
     MetricsUpdateService().enqueue(
         [Request(f"constituency:{pk}", changed) for pk, changed in hours.items()],
+        trigger=UpdateTrigger.SCHEDULED,
+        now=now,
+    )
+
+
+def _ask_for_series(election_ids: Iterable[int], *, now: datetime) -> None:
+    """Let the series of elections be counted again, as far as minutes are kept."""
+    since = minutes_exact_since(now).replace(minute=0)
+    hours = [since + n * ONE_HOUR for n in range((now - since) // ONE_HOUR + 1)]
+    MetricsUpdateService().enqueue(
+        [Request(f"series:{pk}", hours) for pk in election_ids],
         trigger=UpdateTrigger.SCHEDULED,
         now=now,
     )

@@ -24,10 +24,7 @@ from transactions.loader.patience import DATABASE_AWAY, patiently
 
 logger = structlog.get_logger(__name__)
 
-WORKER_KILLED = (
-    "At every attempt the worker was killed, or took longer than the lease "
-    "(ELECTION_MONITOR_UPDATE_LEASE_SECONDS)."
-)
+WORKER_KILLED = "The worker was killed while it worked on this, at every attempt."
 
 
 class Priority(IntEnum):
@@ -50,7 +47,7 @@ class UnknownScope(ValueError):
 
 
 class LeaseLost(RuntimeError):
-    """The work took longer than the lease, and another worker has it now."""
+    """It was begun later than the lease allows, and another worker has it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +221,7 @@ class MetricsUpdateService:
                 # Never back to pending: a successor may be.
                 status=UpdateStatus.FAILED,
                 attempts=0,
+                trigger=UpdateTrigger.MANUAL,
                 priority=Priority.MANUAL,
                 available_at=now,
                 finished_at=None,
@@ -258,6 +256,7 @@ class MetricsUpdateService:
         try:
             handler = _handler_of(update)
             with transaction.atomic(durable=True):
+                _hold(update)
                 handler(update, clock())
                 _finish(update, clock())
         except LeaseLost:
@@ -288,8 +287,7 @@ class MetricsUpdateService:
             lease_token=None,
             finished_at=now if is_last else None,
             available_at=now + _pause(update.attempts),
-            # PostgreSQL holds no NUL, and the message may quote anything.
-            error="".join(traceback.format_exception(error)).replace("\0", "\\0"),
+            error=_storable("".join(traceback.format_exception(error))),
         )
 
 
@@ -311,16 +309,30 @@ def _of_lease(update: ClaimedUpdate) -> Any:
     )
 
 
+def _hold(update: ClaimedUpdate) -> None:
+    """Lock the row while this worker lives: others pass it by, however long it takes."""
+    held = _of_lease(update).select_for_update(no_key=True).order_by()
+    if not held.values_list("pk"):
+        raise LeaseLost(update.scope)
+
+
 def _finish(update: ClaimedUpdate, now: datetime) -> None:
     values: dict[str, Any] = {
         "id": update.id,
         "lease_token": update.lease_token,
+        "hours": list(update.hours),
         "now": now,
     }
     with connection.cursor() as cursor:
         cursor.execute(statements["finish_update"], values)
         if cursor.fetchone() is None:
             raise LeaseLost(update.scope)
+
+
+def _storable(text: str) -> str:
+    """Return a text that may quote anything without what PostgreSQL cannot hold."""
+    whole = text.encode("utf-8", "backslashreplace").decode()
+    return whole.replace("\0", "\\0")
 
 
 def _pause(attempts: int) -> timedelta:

@@ -11,10 +11,11 @@ WITH pair AS (
     WHERE old.status = 'failed'
         OR (
             old.status = 'processing'
-            -- A time of locking that lies ahead tells of a clock that ran back.
+            -- One that lies more than a lease ahead tells of a clock that ran back; less
+            -- is what the clocks of two workers differ by.
             AND old.locked_at NOT BETWEEN
                 %(now)s::timestamptz - %(lease_seconds)s * interval '1 second'
-                AND %(now)s::timestamptz
+                AND %(now)s::timestamptz + %(lease_seconds)s * interval '1 second'
         )
     FOR UPDATE OF old, newer SKIP LOCKED
 ), nearest AS (

@@ -12,7 +12,7 @@ WHERE id IN (
         AND attempts >= %(attempts)s
         AND locked_at NOT BETWEEN
             %(now)s::timestamptz - %(lease_seconds)s * interval '1 second'
-            AND %(now)s::timestamptz
+            AND %(now)s::timestamptz + %(lease_seconds)s * interval '1 second'
     FOR UPDATE SKIP LOCKED
 )
 RETURNING scope

@@ -26,7 +26,7 @@ WITH due AS (
             status = 'processing'
             AND locked_at NOT BETWEEN
                 %(now)s::timestamptz - %(lease_seconds)s * interval '1 second'
-                AND %(now)s::timestamptz
+                AND %(now)s::timestamptz + %(lease_seconds)s * interval '1 second'
         )
     ORDER BY urgency, available_at, id
     LIMIT %(limit)s

@@ -54,4 +54,10 @@ ON CONFLICT (scope) WHERE status = 'pending' DO UPDATE SET
     priority = LEAST(pending.priority, excluded.priority),
     hours = ARRAY(SELECT DISTINCT unnest(pending.hours || excluded.hours) ORDER BY 1),
     requests = pending.requests + 1,
-    available_at = LEAST(pending.available_at, excluded.available_at)
+    available_at = CASE
+        -- The pause after a failure, taken over from a row that failed; a person may
+        -- cut it short.
+        WHEN pending.attempts > 0 AND excluded.trigger <> 'manual'
+            THEN pending.available_at
+        ELSE LEAST(pending.available_at, excluded.available_at)
+    END

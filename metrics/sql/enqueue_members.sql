@@ -42,4 +42,10 @@ ON CONFLICT (scope) WHERE status = 'pending' DO UPDATE SET
     END,
     priority = LEAST(pending.priority, excluded.priority),
     requests = pending.requests + 1,
-    available_at = LEAST(pending.available_at, excluded.available_at)
+    available_at = CASE
+        -- The pause after a failure, taken over from a row that failed; a person may
+        -- cut it short.
+        WHEN pending.attempts > 0 AND excluded.trigger <> 'manual'
+            THEN pending.available_at
+        ELSE LEAST(pending.available_at, excluded.available_at)
+    END

@@ -1,7 +1,7 @@
 -- Mark an update as done, and remove the finished ones of its scope before it: of each
 -- scope the last is kept, and those that a person asked for, who may still want to see
 -- them through.
--- Parameters: id; lease token; now. Returns: a row, unless the lease was lost.
+-- Parameters: id; lease token; hours that were done; now. Returns: a row, unless the lease was lost.
 WITH done AS (
     UPDATE metrics_metricsupdate
     SET status = 'done', lease_token = NULL, finished_at = %(now)s, error = ''
@@ -13,7 +13,8 @@ WITH done AS (
     WHERE older.scope = done.scope
         AND older.id < done.id
         AND (
-            older.status = 'dead'
+            -- One that died after this one was claimed may have hours of its own.
+            (older.status = 'dead' AND older.hours <@ %(hours)s::timestamptz[])
             OR (older.status = 'done' AND older.trigger <> 'manual')
         )
 )

@@ -8,7 +8,7 @@ import pytest
 
 from elections.locks import NotInTransaction
 from elections.models import Constituency
-from metrics.models import MinuteStats
+from metrics.models import MetricsUpdate, MinuteStats
 from metrics.services import HourlyStatsService, MinuteStatsService, verify
 from tests.oracle import Figures, recount
 from tests.tables import COUNTS, DAY
@@ -339,6 +339,16 @@ def test_a_minute_of_a_constituency_without_a_ledger_shows_and_heals(election):
     assert found() == {("minute revotes", "12:00", A)}
     assert count_again().minutes_changed == 1
     assert found() == set()
+
+
+@pytest.mark.corrupts
+def test_a_series_of_wrong_minutes_is_counted_again_with_them(morning):
+    MinuteStats.objects.filter(minute__hour=9).update(votes_cast=77)
+
+    HourlyStatsService().aggregate_hourly_stats_for_election("duma", now=NOON)
+
+    asked = MetricsUpdate.objects.get(scope__startswith="series:")
+    assert DAY + timedelta(hours=9) in asked.hours
 
 
 @pytest.mark.corrupts

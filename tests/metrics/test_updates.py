@@ -271,7 +271,12 @@ class TestFailing:
         assert "Nobody knows how to update “nonsense:1”." in row.error
 
     @pytest.mark.parametrize(
-        "error", [ValueError("a\0b"), OperationalError("deadlock detected")]
+        "error",
+        [
+            ValueError("a\0b"),
+            ValueError("\ud800"),
+            OperationalError("deadlock detected"),
+        ],
     )
     def test_whatever_a_handler_raises_stays_with_its_scope(
         self, made, clock, monkeypatch, error
@@ -421,6 +426,54 @@ class TestKilledWorkers:
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
+    def test_work_longer_than_its_lease_is_taken_by_nobody(self, clock, monkeypatch):
+        others = []
+
+        def take_long(update, now):
+            clock.advance(minutes=5)
+            others.append(in_thread(lambda: process(clock).count))
+
+        monkeypatch.setitem(updates_module._handlers, "test", take_long)
+        ask("test:1")
+
+        assert process(clock).done == 1
+        assert others == [0]
+
+    def test_a_clock_a_little_behind_takes_nothing_out_of_another_hand(
+        self, made, clock
+    ):
+        ask("test:1")
+        SERVICE.claim(limit=1, now=clock.now)
+        clock.advance(milliseconds=-1)
+
+        assert process(clock).count == 0
+
+    def test_hours_of_one_that_died_meanwhile_are_kept(self, made, clock):
+        ask("test:1", hours=[NOW])
+        SERVICE.claim(limit=1, now=clock.now)
+        ask("test:1", hours=[NOW + timedelta(hours=1)])
+        [second] = SERVICE.claim(limit=1, now=clock.now)
+        MetricsUpdate.objects.filter(status="processing").exclude(pk=second.id).update(
+            status="dead"
+        )
+
+        assert SERVICE._make(second, clock)
+
+        assert statuses() == [("test:1", "dead"), ("test:1", "done")]
+
+    def test_new_transactions_do_not_cut_the_pause_after_a_failure_short(
+        self, made, clock
+    ):
+        ask("poison:1")
+        process(clock)
+        due_at = MetricsUpdate.objects.get().available_at
+        ask("poison:1")
+        process(clock)
+        ask("poison:1")
+
+        assert MetricsUpdate.objects.get().available_at == due_at
+        assert len(made) == 1
+
     def test_what_commits_while_its_scope_is_in_hand_is_not_lost(self, made, clock):
         """With DO NOTHING the loader's wish would vanish into the row in hand."""
         ask("test:1")
