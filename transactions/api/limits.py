@@ -1,5 +1,6 @@
 """How much may come at once, and how soon."""
 
+from abc import abstractmethod
 from typing import Any
 
 from rest_framework import status
@@ -40,9 +41,9 @@ class BoundedBody(APIView):
     Also before the session is looked at: its check of forged forms reads a form whole.
     """
 
+    @abstractmethod
     def largest_body(self) -> int:
         """Return how many bytes are taken."""
-        raise NotImplementedError
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         most = self.largest_body()
