@@ -14,7 +14,7 @@ from transactions.operations import Operation, Outcome
 from transactions.services.intake import next_batch_ids
 
 FIRST_MS = 1_789_700_400_000  # a full hour
-VOTING_MS = 60 * 3_600_000
+VOTING_HOURS, HOUR_MS = 60, 3_600_000
 ISSUE, VOTE = int(Operation.BULLETIN_ISSUED), int(Operation.VOTE_CAST)
 
 
@@ -37,13 +37,18 @@ def places_of(name: str) -> list[Place]:
 
 
 def make_chunk(
-    rng: np.random.Generator, places: Sequence[Place], *, rows: int, part_rows: int
+    rng: np.random.Generator,
+    places: Sequence[Place],
+    *,
+    rows: int,
+    part_rows: int,
+    hours: int = VOTING_HOURS,
 ) -> Chunk:
-    """Return whole files of `part_rows` rows, each of some constituency."""
+    """Return whole files of `part_rows` rows, each of some `hours` of a constituency."""
     chosen = rng.integers(0, len(places), -(-rows // part_rows))
     batch_ids = next_batch_ids(len(chosen))
     parts = [
-        _make_part(rng, places[index], batch_id, part_rows)
+        _make_part(rng, places[index], batch_id, part_rows, hours)
         for index, batch_id in zip(chosen, batch_ids, strict=True)
     ]
     by_id = {places[index].constituency_id: places[index] for index in chosen}
@@ -51,7 +56,7 @@ def make_chunk(
 
 
 def _make_part(
-    rng: np.random.Generator, place: Place, batch_id: int, rows: int
+    rng: np.random.Generator, place: Place, batch_id: int, rows: int, hours: int
 ) -> Part:
     record = ImportBatch(
         id=batch_id,
@@ -62,12 +67,14 @@ def _make_part(
         sha256=rng.bytes(32),
         started_at=timezone.now(),
     )
-    block = Block(statements(rng, rows))
+    block = Block(statements(rng, rows, hours))
     return Part(OpenBatch(record), block, place.constituency_id, is_last=True)
 
 
-def statements(rng: np.random.Generator, count: int) -> Statements:
-    """Return as many issues and votes, half and half, over 60 hours."""
+def statements(rng: np.random.Generator, count: int, hours: int) -> Statements:
+    """Return as many issues and votes, half and half, over so many hours in a row."""
+    first_hour = int(rng.integers(VOTING_HOURS - hours + 1))
+    first_ms = FIRST_MS + first_hour * HOUR_MS
     is_vote = rng.random(count) < 0.5
     raw = rng.bytes(48 * count)
     digests: list[bytes | None] = [
@@ -77,7 +84,7 @@ def statements(rng: np.random.Generator, count: int) -> Statements:
         line=list(range(1, count + 1)),
         contract_id=[],
         tx_id=[text.decode() for text in texts(rng, BASE58, ID_LENGTH, count)],
-        timestamp_ms=(FIRST_MS + rng.integers(0, VOTING_MS, count)).tolist(),
+        timestamp_ms=(first_ms + rng.integers(0, hours * HOUR_MS, count)).tolist(),
         operation=np.where(is_vote, VOTE, ISSUE).tolist(),
         outcome=[int(Outcome.ACCEPTED)] * count,
         quantity=[1] * count,

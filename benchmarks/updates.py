@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -20,20 +21,21 @@ from benchmarks.progress import say
 from benchmarks.rows import make_chunk, make_places
 from benchmarks.sizes import Sizes
 from elections.models import Constituency
-from metrics.models import MetricsUpdate, UpdateTrigger
+from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
 from metrics.services import MetricsUpdateService, Request
 from transactions.loader import Chunk, Loader, Place
 
 CONSTITUENCIES = 5_000
-# A chunk of many small files touches many constituencies: the dear case.
-PART_ROWS = 70
+# A chunk of many hour files touches many constituencies: the dear case.
+HOUR_FILES: Any = {"part_rows": 70, "hours": 1}
 # 1,000 constituencies are refreshed in less than this.
 REFRESH_SECONDS = 5.0
 # At rest half of the commits are refreshed sooner than this.
 AT_REST_MS, WHILE_LOADING_MS = 500.0, 1_000.0
 SAMPLES = 40
 NOBODY_WAITS_LONGER_SECONDS = 30.0
-WORKER = ("--queues", "updates", "--concurrency", "1", "--without-gossip")
+# As `make run` starts it.
+WORKER = ("--queues", "updates", "--concurrency", "2", "--without-gossip")
 
 
 def run(sizes: Sizes, *, pristine: str) -> Iterator[Figure]:
@@ -53,9 +55,7 @@ def _cost(sizes: Sizes, rng: np.random.Generator, places: Sequence[Place]) -> Fi
         "updates", "load with update queue", "without", "rows/s", at_least(0.95)
     )
     loader = Loader()
-    chunk = partial(
-        make_chunk, rng, places, rows=settings.CHUNK_ROWS, part_rows=PART_ROWS
-    )
+    chunk = partial(make_chunk, rng, places, rows=settings.CHUNK_ROWS, **HOUR_FILES)
     for number in range(sizes.pairs + 1):
         with_queue, without = [chunk(), chunk()], [chunk(), chunk()]
         rate = _rate(loader, with_queue)
@@ -84,29 +84,35 @@ def _refresh_of_all(sizes: Sizes) -> Figure:
 def _latency(
     when: str, budget_ms: float, rng: np.random.Generator, places: Sequence[Place]
 ) -> Figure:
-    """Measure from a commit to the refreshed constituency; the spread is in the line."""
-    name = f"commit → refreshed, {when}"
+    """Measure how soon a constituency is refreshed; the spread is in the line."""
+    name = f"load of a row → refreshed, {when}"
     figure = Figure("updates", name, f"{budget_ms:.0f} ms", "ms", at_most(1))
     taken = []
-    for number in range(SAMPLES):
+    for number in range(SAMPLES + 1):
         place = places[int(rng.integers(len(places)))]
-        taken.append(_seconds_to_refresh(rng, place) * 1_000)
-        figure.add(taken[-1], budget_ms)
-        # At rest is not in the interval of the refresh before.
-        time.sleep(0.2 if number else 2)
+        ms = _seconds_to_refresh(rng, place) * 1_000
+        # The first one may wait until the worker has started.
+        if number:
+            taken.append(ms)
+            figure.add(ms, budget_ms)
+        time.sleep(0.2)
     p50, p99 = np.percentile(taken, [50, 99])
     say(f"{name}: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
     return figure
 
 
 def _seconds_to_refresh(rng: np.random.Generator, place: Place) -> float:
+    """Return the seconds from before the load of one row to its finished refresh.
+
+    From before, since a refresh may be over before the loader's thread has its turn.
+    """
     chunk = make_chunk(rng, [place], rows=1, part_rows=1)
+    started = time.monotonic()
     Loader().load(chunk)
-    committed_at, started = timezone.now(), time.monotonic()
-    waited = Constituency.objects.filter(
-        pk=place.constituency_id, metrics_updated_at__gte=committed_at
-    )
-    while not waited.exists():
+    waiting = MetricsUpdate.objects.filter(
+        scope=f"constituency:{place.constituency_id}"
+    ).exclude(status=UpdateStatus.DONE)
+    while waiting.exists():
         if time.monotonic() - started > NOBODY_WAITS_LONGER_SECONDS:
             raise RuntimeError("The worker does not refresh what was committed.")
         time.sleep(0.005)
@@ -185,7 +191,7 @@ def _load_until(
     loader, rows, started = Loader(), 0, time.monotonic()
     try:
         while not is_stopped():
-            loader.load(make_chunk(rng, places, rows=2_000, part_rows=PART_ROWS))
+            loader.load(make_chunk(rng, places, rows=2_000, **HOUR_FILES))
             rows += 2_000
     finally:
         connections.close_all()

@@ -6,7 +6,7 @@ import pgtrigger
 from django.db import transaction
 from django.db.models import Model, QuerySet
 
-from elections.locks import lock_constituencies
+from elections.locks import Lock, lock_constituencies, lock_until_commit
 from elections.models import Constituency, Election
 from metrics.models import (
     Discrepancy,
@@ -15,7 +15,6 @@ from metrics.models import (
     MetricsUpdate,
     MinuteStats,
 )
-from metrics.services.series import lock_series
 from transactions.models import (
     BatchKind,
     ConflictingRow,
@@ -56,7 +55,7 @@ def delete_simulated_election(
     """
     with transaction.atomic(), pgtrigger.ignore(*GUARDS):
         # First, as the worker does: it meets the election's row only when it commits.
-        lock_series(Election.objects.only("id").get(slug=slug).pk)
+        lock_until_commit(Lock.SERIES, Election.objects.only("id").get(slug=slug).pk)
         election = Election.objects.select_for_update().get(slug=slug)
         if not election.is_simulated:
             raise NotSimulated(f"{slug} is a real election: nothing of it is deleted.")

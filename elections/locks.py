@@ -1,14 +1,36 @@
-"""One writer per constituency: the lock that every writer of its figures takes first."""
+"""Locks: one writer per constituency, and one at a time where several would collide."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from zlib import crc32
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from elections.models import Constituency
 
 
 class NotInTransaction(RuntimeError):
     """A lock or a write was asked for outside a database transaction."""
+
+
+class Lock(IntEnum):
+    """The advisory locks of this project: the first half of their keys."""
+
+    # One process extends the registry at a time.
+    REGISTRY = 7_302_001
+    # With the id of a batch: it is being loaded.
+    RUNNING_BATCH = 7_302_002
+    # With the name of a periodic task.
+    PERIODIC_TASK = 7_302_003
+    # The one process that waits for updates that are due soon.
+    DRAIN = 7_302_004
+    # With the id of an election: its minutes are being written.
+    SERIES = 7_302_005
+    # With the path of a watched folder.
+    WATCHED_FOLDER = 7_302_006
+    # A long read of the ledger by one of the processes that have updates to make.
+    HISTORY = 7_302_007
 
 
 def lock_constituencies(ids: Iterable[int]) -> list[int]:
@@ -21,7 +43,80 @@ def lock_constituencies(ids: Iterable[int]) -> list[int]:
     Raises:
         NotInTransaction: no transaction is open, so the lock would hold nothing.
     """
-    if not connection.in_atomic_block:
-        raise NotInTransaction("Lock constituencies inside transaction.atomic().")
+    _refuse_outside_transaction()
     wanted = Constituency.objects.filter(id__in=list(ids)).order_by("id")
     return list(wanted.select_for_update(no_key=True).values_list("id", flat=True))
+
+
+def lock_until_commit(lock: Lock, key: int = 0) -> None:
+    """Wait for `lock`, and hold it until the transaction ends.
+
+    Raises:
+        NotInTransaction: no transaction is open, so the lock would hold nothing.
+    """
+    _refuse_outside_transaction()
+    _ask("SELECT pg_advisory_xact_lock(%s, %s)", lock, key)
+
+
+def try_lock_until_commit(lock: Lock, key: int = 0) -> bool:
+    """Do as `lock_until_commit` where nobody holds it; tell whether it is held now."""
+    _refuse_outside_transaction()
+    return bool(_ask("SELECT pg_try_advisory_xact_lock(%s, %s)", lock, key))
+
+
+def lock_session(lock: Lock, key: int = 0) -> None:
+    """Wait for `lock`, and hold it while this connection lives."""
+    _ask("SELECT pg_advisory_lock(%s, %s)", lock, key)
+
+
+def unlock_session(lock: Lock, key: int = 0) -> None:
+    """Let go of what `lock_session` took; of nothing after a lost connection."""
+    try:
+        if _ask(f"SELECT EXISTS ({_HELD} AND pid = pg_backend_pid())", lock, key):
+            _ask("SELECT pg_advisory_unlock(%s, %s)", lock, key)
+    except (OperationalError, InterfaceError):
+        # The lock ended with the session.
+        connection.close()
+
+
+def is_locked(lock: Lock, key: int = 0) -> bool:
+    """Tell whether a session that lives holds `lock`."""
+    return bool(_ask(f"SELECT EXISTS ({_HELD} AND granted)", lock, key))
+
+
+@contextmanager
+def alone(lock: Lock, key: int = 0) -> Iterator[bool]:
+    """Hold `lock` until the end of the block; yield False where another holds it."""
+    is_alone = bool(_ask("SELECT pg_try_advisory_lock(%s, %s)", lock, key))
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            unlock_session(lock, key)
+
+
+def key_of(name: str | bytes) -> int:
+    """Return the second half of a key for what has a name and no number."""
+    encoded = name.encode() if isinstance(name, str) else name
+    return crc32(encoded) - (1 << 31)
+
+
+# As PostgreSQL shows the halves of a key: without sign.
+_HELD = """
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory'
+        AND classid = %s
+        AND objid = (%s::bigint & 4294967295)::oid
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def _ask(question: str, lock: Lock, key: int) -> object:
+    with connection.cursor() as cursor:
+        cursor.execute(question, [int(lock), key])
+        return cursor.fetchone()[0]
+
+
+def _refuse_outside_transaction() -> None:
+    if not connection.in_atomic_block:
+        raise NotInTransaction("Take this lock inside transaction.atomic().")

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, Min
 from slugify import slugify
 
+from elections.locks import Lock, lock_until_commit
 from elections.models import Constituency, Election, Region, name_key
 
-# Of the transaction-scoped advisory lock: one process extends the registry at a time.
-REGISTRY_LOCK = 7_302_001
 SLUG_LENGTH = 80
 
 
@@ -42,7 +41,7 @@ class RegistryService:
         """
         usable = [draft for draft in drafts if election or draft.election]
         with transaction.atomic():
-            self._take_registry_lock()
+            lock_until_commit(Lock.REGISTRY)
             new = self._unknown(usable)
             regions = self._regions(new)
             elections = {} if election else self._elections(new)
@@ -72,10 +71,6 @@ class RegistryService:
                 closes = None
             times = {"starts_at": opens, "ends_at": closes}
             elections.filter(pk=pk).exclude(**times).update(**times)
-
-    def _take_registry_lock(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REGISTRY_LOCK])
 
     def _unknown(self, drafts: Sequence[ConstituencyDraft]) -> list[ConstituencyDraft]:
         by_id = {draft.contract_id: draft for draft in drafts}

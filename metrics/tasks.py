@@ -1,14 +1,15 @@
 """What Celery runs. Each is safe to run twice, late or never: the rows are the truth."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 
 from celery import shared_task
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
+from elections.locks import Lock, alone, key_of
 from metrics import services, update_queries
 from metrics.models import UpdateTrigger
 from metrics.services import MetricsUpdateService, MinuteStatsService, Request
@@ -22,11 +23,20 @@ SAMPLE = 20
 DRAIN_SECONDS = 5.0
 # Coalescing delays updates by a second; the sweep finds what is due later.
 SOON_SECONDS = 1.5
-# What is due may be locked by a loader that has not committed yet.
-SHORTEST_PAUSE_SECONDS = 0.02
-# Of the advisory locks of this project, see transactions/services/intake.py.
-PERIODIC_LOCK = 7_302_003
-DRAIN_LOCK = 7_302_004
+# What is due may be locked by a loader that has not committed yet, and what is not due
+# yet may get company that is.
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.05
+
+
+def _one_at_a_time(task: Callable[[], int]) -> Callable[..., int]:
+    """Let a periodic task do nothing while it runs already: of two beats, for example."""
+
+    @wraps(task)
+    def run(**_: object) -> int:
+        with alone(Lock.PERIODIC_TASK, key_of(task.__name__)) as is_alone:
+            return task() if is_alone else 0
+
+    return run
 
 
 @shared_task(name=PROCESS_UPDATES)
@@ -38,43 +48,45 @@ def process_updates(**_: object) -> int:
     service = MetricsUpdateService()
     ends_at = time.monotonic() + DRAIN_SECONDS
     done = service.process(limit=ROUND_UPDATES, clock=timezone.now).done
-    with _only_one(DRAIN_LOCK) as is_only:
+    with alone(Lock.DRAIN) as is_only:
         # One process waits; the others are free for what comes meanwhile.
         while is_only and time.monotonic() < ends_at:
             pause = _seconds_to_next()
             if pause is None or pause > SOON_SECONDS:
                 return done
-            time.sleep(max(SHORTEST_PAUSE_SECONDS, pause))
-            done += service.process(limit=ROUND_UPDATES, clock=timezone.now).done
+            time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, pause)))
+            if pause <= LONGEST_PAUSE_SECONDS:
+                done += service.process(limit=ROUND_UPDATES, clock=timezone.now).done
     if is_only:
         wake_worker()
     return done
 
 
 @shared_task(name="metrics.refresh_active_elections")
-def refresh_active_elections(**_: object) -> int:
+@_one_at_a_time
+def refresh_active_elections() -> int:
     """Ask for a refresh of what was not refreshed after it changed, for any reason."""
     now = timezone.now()
-    with _only_run("refresh_active_elections") as is_only:
-        if not is_only:
-            return 0
-        wanted = [
-            Request(f"election:{election_id}")
-            for election_id in update_queries.active_election_ids(now)
-        ]
+    wanted = [
+        Request(f"election:{election_id}")
+        for election_id in update_queries.active_election_ids(now)
+    ]
+    with transaction.atomic():
         MetricsUpdateService().enqueue(wanted, trigger=UpdateTrigger.SCHEDULED, now=now)
     return len(wanted)
 
 
 @shared_task(name="metrics.watch_feeds")
-def watch_feeds(**_: object) -> int:
+@_one_at_a_time
+def watch_feeds() -> int:
     """Close what has ended and mark the feeds that are silent; return the changes."""
     now = timezone.now()
     return len(close_ended(now)) + len(mark_silent(now))
 
 
 @shared_task(name="metrics.prune")
-def prune(**_: object) -> int:
+@_one_at_a_time
+def prune() -> int:
     """Remove minutes beyond the retention, and finished updates of yesterday."""
     now = timezone.now()
     removed = MinuteStatsService().prune(now)
@@ -84,7 +96,8 @@ def prune(**_: object) -> int:
 
 
 @shared_task(name="metrics.verify_sample")
-def verify_sample(**_: object) -> int:
+@_one_at_a_time
+def verify_sample() -> int:
     """Compare some constituencies with the ledger; return how many figures differ."""
     return services.verify_sample(count=SAMPLE, now=timezone.now())
 
@@ -92,27 +105,3 @@ def verify_sample(**_: object) -> int:
 def _seconds_to_next() -> float | None:
     due_at = update_queries.next_due_at()
     return (due_at - timezone.now()).total_seconds() if due_at else None
-
-
-@contextmanager
-def _only_run(task: str) -> Iterator[bool]:
-    """Open a transaction; tell whether no other beat's run of `task` is in one."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [PERIODIC_LOCK, task]
-        )
-        yield bool(cursor.fetchone()[0])
-
-
-@contextmanager
-def _only_one(lock: int) -> Iterator[bool]:
-    """Tell whether this session alone holds `lock`, until the end of the block."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
-        is_only = bool(cursor.fetchone()[0])
-    try:
-        yield is_only
-    finally:
-        if is_only:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])

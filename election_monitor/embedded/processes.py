@@ -11,6 +11,7 @@ from pathlib import Path
 
 POLL_SECONDS = 0.02
 SELF = Path("/proc/self")
+DEAD_STATES = {"Z", "X", "x"}
 
 
 def matching(is_ours: Callable[[list[str]], bool]) -> set[int]:
@@ -29,8 +30,17 @@ def matching(is_ours: Callable[[list[str]], bool]) -> set[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether process `pid` exists and is no zombie."""
-    return _command_line(Path(f"/proc/{pid}")) != [""]
+    """Return whether process `pid` exists and is no zombie.
+
+    Not by its command line: that is empty for a moment while a program is being replaced
+    by another, or gives itself a title.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # The state follows the name, which is in brackets and may hold any.
+    return status.rpartition(")")[2].split()[0] not in DEAD_STATES
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:

@@ -6,37 +6,17 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from elections.locks import NotInTransaction
+from elections.locks import Lock, lock_until_commit
 from metrics.sql import statements
 from transactions.deltas import minutes_exact_since
 
 ONE_HOUR = timedelta(hours=1)
-# Of the advisory locks of this project, with the election as its second half: one
-# worker counts the series of an election at a time.
-SERIES_LOCK = 7_302_005
-
-
-def lock_series(election_id: int) -> None:
-    """Keep others from writing the minutes of this election until the transaction ends.
-
-    Raises:
-        NotInTransaction: no transaction is open, so the lock would hold nothing.
-    """
-    if not connection.in_atomic_block:
-        raise NotInTransaction("Lock a series inside transaction.atomic().")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, %s)", [SERIES_LOCK, election_id]
-        )
-
-
-def try_lock_series(election_id: int) -> bool:
-    """Do as `lock_series` where nobody holds it; tell whether it is held now."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(%s, %s)", [SERIES_LOCK, election_id]
-        )
-        return bool(cursor.fetchone()[0])
+# A ledger that was loaded a minute ago has the planner's statistics of an empty one: a
+# nested loop over it and its constituencies would take minutes instead of a second.
+NO_NESTED_LOOP, NESTED_LOOP = (
+    "SET LOCAL enable_nestloop = off",
+    "SET LOCAL enable_nestloop = on",
+)
 
 
 class SeriesService:
@@ -66,10 +46,12 @@ class SeriesService:
         with transaction.atomic():
             # In a statement of its own: the next one then sees what the holder before
             # has counted, and a worker that counted less cannot be the last to write.
-            lock_series(election_id)
+            lock_until_commit(Lock.SERIES, election_id)
             with connection.cursor() as cursor:
+                cursor.execute(NO_NESTED_LOOP)
                 cursor.execute(statements["rebuild_series"], values)
                 (changed,) = cursor.fetchone()
+                cursor.execute(NESTED_LOOP)
         return int(changed)
 
 

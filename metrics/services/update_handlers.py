@@ -7,23 +7,24 @@ series:<id>        count an election's recent minutes again
 history:<id>       the same for hours beyond the retention, in one read of the ledger
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import structlog
 from django.db import connection, transaction
 
+from elections.locks import Lock, try_lock_until_commit
 from metrics import events, update_queries
 from metrics.models import UpdateTrigger
 from metrics.services.constituency_metrics import ConstituencyMetricsService
-from metrics.services.hourly_stats import UnknownConstituency
-from metrics.services.series import SeriesService, try_lock_series
+from metrics.services.series import SeriesService
 from metrics.services.updates import (
     PRIORITIES,
     ClaimedUpdate,
     MetricsUpdateService,
     Request,
     register,
+    register_for_many,
 )
 from metrics.sql import statements
 from metrics.update_queries import LiveTotals
@@ -40,25 +41,30 @@ SERIES_TAKEN_DELAY_SECONDS = 1.0
 
 def register_handlers() -> None:
     """Let the update service know them; called once, when the apps are ready."""
-    register("constituency", refresh_constituency)
+    register_for_many("constituency", refresh_constituencies)
     register("election", refresh_members)
     register("totals", tell_election)
     register("series", rebuild_series)
-    register("history", rebuild_series)
+    register("history", rebuild_history)
 
 
-def refresh_constituency(update: ClaimedUpdate, now: datetime) -> None:
-    """Refresh a constituency, tell its totals, and ask for its election's figures."""
-    constituency_id = int(update.key)
-    try:
-        ConstituencyMetricsService().refresh(constituency_id, now=now)
-    except UnknownConstituency:
-        # Deleted since: there is nothing left to refresh.
-        logger.info("The constituency is gone", scope=update.scope)
-        return
-    for totals in update_queries.live_totals([constituency_id]):
-        _enqueue_dependents(totals.election_id, update, now)
-        tell([totals])
+def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> None:
+    """Refresh constituencies, tell their totals, and ask for their elections' figures."""
+    asked: dict[int, list[ClaimedUpdate]] = {}
+    for update in updates:
+        asked.setdefault(int(update.key), []).append(update)
+    refreshed = ConstituencyMetricsService().refresh_many(asked, now=now)
+    by_election: dict[int, list[ClaimedUpdate]] = {}
+    for one in refreshed:
+        by_election.setdefault(one.election_id, []).extend(
+            asked.pop(one.constituency_id)
+        )
+    # What is left was deleted since: there is nothing to refresh.
+    for constituency_id in asked:
+        logger.info("The constituency is gone", constituency_id=constituency_id)
+    for election_id in sorted(by_election):
+        _enqueue_dependents(election_id, by_election[election_id], now)
+    tell(update_queries.live_totals([one.constituency_id for one in refreshed]))
 
 
 def refresh_members(update: ClaimedUpdate, now: datetime) -> None:
@@ -96,13 +102,28 @@ def tell_election(update: ClaimedUpdate, now: datetime) -> None:
 def rebuild_series(update: ClaimedUpdate, now: datetime) -> None:
     """Count an election's minutes of the hours that changed again.
 
-    Later where another worker is at it: it may read the whole ledger, and this process
-    has constituencies to refresh.
+    Later where another worker is at it.
     """
     election_id = int(update.key)
-    if try_lock_series(election_id):
+    if try_lock_until_commit(Lock.SERIES, election_id):
         SeriesService().rebuild(election_id, update.hours, now=now)
-        return
+    else:
+        _enqueue_again(update, now)
+
+
+def rebuild_history(update: ClaimedUpdate, now: datetime) -> None:
+    """Do as `rebuild_series`, for one election at a time.
+
+    It may read the whole ledger, and meanwhile the other processes have constituencies
+    to refresh.
+    """
+    if try_lock_until_commit(Lock.HISTORY):
+        rebuild_series(update, now)
+    else:
+        _enqueue_again(update, now)
+
+
+def _enqueue_again(update: ClaimedUpdate, now: datetime) -> None:
     MetricsUpdateService().enqueue(
         [Request(update.scope, update.hours, SERIES_TAKEN_DELAY_SECONDS)],
         trigger=UpdateTrigger(update.trigger),
@@ -121,15 +142,19 @@ def tell(totals: Iterable[LiveTotals]) -> None:
     transaction.on_commit(publish, robust=True)
 
 
-def _enqueue_dependents(election_id: int, update: ClaimedUpdate, now: datetime) -> None:
+def _enqueue_dependents(
+    election_id: int, updates: Sequence[ClaimedUpdate], now: datetime
+) -> None:
+    hours = sorted({hour for update in updates for hour in update.hours})
     kept_since = minutes_exact_since(now)
-    recent = [hour for hour in update.hours if hour >= kept_since]
-    past = [hour for hour in update.hours if hour < kept_since]
+    recent = [hour for hour in hours if hour >= kept_since]
+    past = [hour for hour in hours if hour < kept_since]
     wanted = [Request(f"totals:{election_id}", (), ELECTION_DELAY_SECONDS)]
     if recent:
         wanted.append(Request(f"series:{election_id}", recent, ELECTION_DELAY_SECONDS))
     if past:
         wanted.append(Request(f"history:{election_id}", past, HISTORY_DELAY_SECONDS))
+    most_urgent = min(updates, key=lambda update: update.priority)
     MetricsUpdateService().enqueue(
-        wanted, trigger=UpdateTrigger(update.trigger), now=now
+        wanted, trigger=UpdateTrigger(most_urgent.trigger), now=now
     )

@@ -47,7 +47,7 @@ class UnknownScope(ValueError):
 
 
 class LeaseLost(RuntimeError):
-    """It was begun later than the lease allows, and another worker has it now."""
+    """Begun later than the lease allows: another worker has it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,26 @@ class Processed:
         return self
 
 
-# Called inside a database transaction that also marks the update as done: both or neither.
+# Called inside a database transaction that also marks its updates as done: both or
+# neither.
 Handler = Callable[[ClaimedUpdate, datetime], None]
+HandlerOfMany = Callable[[Sequence[ClaimedUpdate], datetime], None]
 _handlers: dict[str, Handler] = {}
+_handlers_of_many: dict[str, HandlerOfMany] = {}
 
 
 def register(kind: str, handler: Handler) -> None:
     """Let `handler` do the updates whose scope begins with `kind` and a colon."""
     _handlers[kind] = handler
+
+
+def register_for_many(kind: str, handler: HandlerOfMany) -> None:
+    """As `register`, for work that is much cheaper for many at once than one by one.
+
+    It is also called with a single update: after many together failed, each is done
+    alone, so that the fault of one stays with it.
+    """
+    _handlers_of_many[kind] = handler
 
 
 class MetricsUpdateService:
@@ -119,12 +131,15 @@ class MetricsUpdateService:
             NotInTransaction: no transaction is open.
         """
         _refuse_outside_transaction()
-        hours = [
-            {"constituency_id": delta.constituency_id, "hour": delta.hour}
-            for delta in deltas
+        changed: dict[int, list[datetime]] = {}
+        for delta in deltas:
+            changed.setdefault(delta.constituency_id, []).append(delta.hour)
+        asked = [
+            {"constituency_id": constituency_id, "hours": sorted(hours)}
+            for constituency_id, hours in changed.items()
         ]
         values: dict[str, Any] = {
-            "deltas": orjson.dumps(hours).decode(),
+            "changed": orjson.dumps(asked).decode(),
             "priority": Priority.NEW_TRANSACTION,
             "now": now,
         }
@@ -183,11 +198,8 @@ class MetricsUpdateService:
             claimed = patiently(partial(self._claim_at, clock, size))
             if not claimed:
                 break
-            for update in claimed:
-                if patiently(partial(self._make, update, clock)):
-                    processed.done += 1
-                else:
-                    processed.failed.append(update.scope)
+            for group in _groups(claimed):
+                processed += patiently(partial(self._make, group, clock))
         return processed
 
     def claim(self, *, limit: int, now: datetime) -> list[ClaimedUpdate]:
@@ -251,28 +263,40 @@ class MetricsUpdateService:
             for (scope,) in cursor.fetchall():
                 logger.error("Update is dead", scope=scope, reason=WORKER_KILLED)
 
-    def _make(self, update: ClaimedUpdate, clock: Callable[[], datetime]) -> bool:
-        """Do the work and mark it as done, both or neither; return whether it is done."""
+    def _make(
+        self, updates: Sequence[ClaimedUpdate], clock: Callable[[], datetime]
+    ) -> Processed:
+        """Do the work and mark it as done, both or neither, for all of them together."""
         try:
-            handler = _handler_of(update)
             with transaction.atomic(durable=True):
-                _hold(update)
-                handler(update, clock())
-                _finish(update, clock())
-        except LeaseLost:
-            # Whoever has it now does it again: all work is safe to repeat.
-            logger.warning("Lease of an update was lost", scope=update.scope)
-            return False
-        except DATABASE_AWAY as error:
-            if not connection.is_usable():
+                held = _hold(updates)
+                _do(held, clock())
+                _finish(held, clock())
+        except Exception as error:
+            if isinstance(error, DATABASE_AWAY) and not connection.is_usable():
                 raise
-            # A deadlock or a time-out: the server is there, this one failed.
-            self._fail(update, error, clock())
-            return False
-        except Exception as error:  # noqa: BLE001 - any fault of one scope stays with it
-            self._fail(update, error, clock())
-            return False
-        return True
+            # Else a deadlock or a time-out: the server is there, these failed.
+            return self._make_each(updates, error, clock)
+        # Whoever has them now does them again: all work is safe to repeat.
+        lost = [update.scope for update in updates if update not in held]
+        if lost:
+            logger.warning("Leases of updates were lost", scopes=lost)
+        return Processed(done=len(held), failed=lost)
+
+    def _make_each(
+        self,
+        updates: Sequence[ClaimedUpdate],
+        error: Exception,
+        clock: Callable[[], datetime],
+    ) -> Processed:
+        """Find out whose fault it was that they failed together."""
+        if len(updates) == 1:
+            self._fail(updates[0], error, clock())
+            return Processed(failed=[updates[0].scope])
+        processed = Processed()
+        for update in updates:
+            processed += self._make([update], clock)
+        return processed
 
     def _fail(self, update: ClaimedUpdate, error: Exception, now: datetime) -> None:
         is_last = update.attempts >= settings.UPDATE_ATTEMPTS
@@ -282,7 +306,12 @@ class MetricsUpdateService:
             attempts=update.attempts,
             exc_info=error,
         )
-        _of_lease(update).update(
+        in_hand = MetricsUpdate.objects.filter(
+            pk=update.id,
+            status=UpdateStatus.PROCESSING,
+            lease_token=update.lease_token,
+        )
+        in_hand.update(
             status=UpdateStatus.DEAD if is_last else UpdateStatus.FAILED,
             lease_token=None,
             finished_at=now if is_last else None,
@@ -296,37 +325,57 @@ def _refuse_outside_transaction() -> None:
         raise NotInTransaction("Ask for an update in the transaction that needs it.")
 
 
-def _handler_of(update: ClaimedUpdate) -> Handler:
-    try:
-        return _handlers[update.kind]
-    except KeyError:
-        raise UnknownScope(f"Nobody knows how to update “{update.scope}”.") from None
+def _groups(claimed: Sequence[ClaimedUpdate]) -> list[list[ClaimedUpdate]]:
+    """Return what is made together, the group with the most urgent one first."""
+    groups: dict[str | int, list[ClaimedUpdate]] = {}
+    for update in claimed:
+        group = update.kind if update.kind in _handlers_of_many else update.id
+        groups.setdefault(group, []).append(update)
+    return list(groups.values())
 
 
-def _of_lease(update: ClaimedUpdate) -> Any:
-    return MetricsUpdate.objects.filter(
-        pk=update.id, status=UpdateStatus.PROCESSING, lease_token=update.lease_token
-    )
+def _do(updates: Sequence[ClaimedUpdate], now: datetime) -> None:
+    if not updates:
+        return
+    kind = updates[0].kind
+    if kind in _handlers_of_many:
+        _handlers_of_many[kind](updates, now)
+    elif kind in _handlers:
+        for update in updates:
+            _handlers[kind](update, now)
+    else:
+        raise UnknownScope(f"Nobody knows how to update “{updates[0].scope}”.")
 
 
-def _hold(update: ClaimedUpdate) -> None:
-    """Lock the row while this worker lives: others pass it by, however long it takes."""
-    held = _of_lease(update).select_for_update(no_key=True).order_by()
-    if not held.values_list("pk"):
-        raise LeaseLost(update.scope)
+def _hold(updates: Sequence[ClaimedUpdate]) -> list[ClaimedUpdate]:
+    """Lock the rows while this worker lives: others pass them by, however long it takes.
 
-
-def _finish(update: ClaimedUpdate, now: datetime) -> None:
+    Returns those that this worker still has.
+    """
     values: dict[str, Any] = {
-        "id": update.id,
-        "lease_token": update.lease_token,
-        "hours": list(update.hours),
-        "now": now,
+        "ids": [update.id for update in updates],
+        "tokens": [update.lease_token for update in updates],
     }
     with connection.cursor() as cursor:
-        cursor.execute(statements["finish_update"], values)
-        if cursor.fetchone() is None:
-            raise LeaseLost(update.scope)
+        cursor.execute(statements["hold_updates"], values)
+        held = {row[0] for row in cursor.fetchall()}
+    return [update for update in updates if update.id in held]
+
+
+def _finish(updates: Sequence[ClaimedUpdate], now: datetime) -> None:
+    made = [
+        {
+            "id": update.id,
+            "lease_token": update.lease_token,
+            "hours": update.hours,
+        }
+        for update in updates
+    ]
+    values: dict[str, Any] = {"made": orjson.dumps(made).decode(), "now": now}
+    with connection.cursor() as cursor:
+        cursor.execute(statements["finish_updates"], values)
+        if len(cursor.fetchall()) < len(made):
+            raise LeaseLost([update.scope for update in updates])
 
 
 def _storable(text: str) -> str:

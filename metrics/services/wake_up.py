@@ -9,6 +9,9 @@ from metrics.breaker import Breaker
 logger = structlog.get_logger(__name__)
 
 PROCESS_UPDATES = "metrics.process_updates"
+# Whoever was busy for longer finds what waits by the sweep: so the wake-ups of a night do
+# not pile up before a single process.
+EXPIRES_SECONDS = 10
 # As long as until the next sweep.
 _breaker = Breaker(pause_seconds=5)
 
@@ -21,7 +24,7 @@ def wake_worker() -> None:
     if _breaker.is_open:
         return
     try:
-        current_app.send_task(PROCESS_UPDATES)
+        current_app.send_task(PROCESS_UPDATES, expires=EXPIRES_SECONDS)
     except (OperationalError, AttributeError) as error:
         # kombu trips over its own connection where that was lost a moment ago.
         _breaker.open()

@@ -1,5 +1,6 @@
 -- Ask for a refresh of every constituency that a chunk changed.
--- Parameters: a JSON array of constituency-hours; priority of new transactions; now.
+-- Parameters: a JSON array of constituencies, each once, with the hours that changed in
+-- order; priority of new transactions; now.
 -- Returns: nothing. Last statement of the chunk: other writers of these pending rows wait
 -- from here to the commit, and workers pass them by.
 -- DO NOTHING would lose updates: a worker that has the pending row in hand does not see
@@ -28,21 +29,14 @@ SELECT
         END,
         CASE
             WHEN election.update_mode = 'batch'
-                AND changed.last_hour <= %(now)s
-                THEN changed.last_hour + interval '1 hour'
+                AND changed.hours[cardinality(changed.hours)] <= %(now)s
+                THEN changed.hours[cardinality(changed.hours)] + interval '1 hour'
         END
     ),
     ''
-FROM (
-    SELECT
-        constituency_id,
-        array_agg(hour ORDER BY hour) AS hours,
-        max(hour) AS last_hour
-    FROM json_to_recordset(%(deltas)s::json) AS delta (
-        constituency_id bigint, hour timestamptz
-    )
-    GROUP BY 1
-) AS changed
+FROM json_to_recordset(%(changed)s::json) AS changed (
+    constituency_id bigint, hours timestamptz[]
+)
 JOIN elections_constituency AS constituency ON constituency.id = changed.constituency_id
 JOIN elections_election AS election ON election.id = constituency.election_id
 ORDER BY 1

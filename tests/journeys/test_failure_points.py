@@ -49,10 +49,10 @@ def totals() -> list[tuple[int, int]]:
 def test_1_the_database_is_lost_in_mid_calculation(load, monkeypatch):
     """The session ends inside the refresh; seconds later it is made on a new one."""
     load(FILE)
-    refresh, lost = ConstituencyMetricsService.refresh, []
+    refresh, lost = ConstituencyMetricsService.refresh_many, []
 
-    def lose_the_first(self, constituency_id, *, now):
-        answer = refresh(self, constituency_id, now=now)
+    def lose_the_first(self, constituency_ids, *, now):
+        answer = refresh(self, constituency_ids, now=now)
         if not lost:
             lost.append(True)
             with pytest.raises(OperationalError), connection.cursor() as cursor:
@@ -60,7 +60,7 @@ def test_1_the_database_is_lost_in_mid_calculation(load, monkeypatch):
             raise OperationalError("the connection is lost")
         return answer
 
-    monkeypatch.setattr(ConstituencyMetricsService, "refresh", lose_the_first)
+    monkeypatch.setattr(ConstituencyMetricsService, "refresh_many", lose_the_first)
 
     work_off()
     assert Constituency.objects.get().metrics_updated_at is None
@@ -96,14 +96,14 @@ def test_3_what_cannot_be_calculated_is_null(load, clock_back):
 def test_3_an_update_that_raises_holds_up_no_other(load, two_contracts, monkeypatch):
     load(FILE, hour_file("09:00", issue("i2"), contract_id=B))
     poisoned = Constituency.objects.get(contract_id=A).pk
-    refresh = ConstituencyMetricsService.refresh
+    refresh = ConstituencyMetricsService.refresh_many
 
-    def divide_by_zero(self, constituency_id, *, now):
-        if constituency_id == poisoned:
+    def divide_by_zero(self, constituency_ids, *, now):
+        if poisoned in constituency_ids:
             raise ZeroDivisionError
-        return refresh(self, constituency_id, now=now)
+        return refresh(self, constituency_ids, now=now)
 
-    monkeypatch.setattr(ConstituencyMetricsService, "refresh", divide_by_zero)
+    monkeypatch.setattr(ConstituencyMetricsService, "refresh_many", divide_by_zero)
 
     result = work_off()
 
@@ -204,7 +204,7 @@ def no_breakers(monkeypatch):
 class BrokenBroker:
     """A Celery app whose broker is away."""
 
-    def send_task(self, name):
+    def send_task(self, name, **_):
         from kombu.exceptions import OperationalError as BrokerAway
 
         raise BrokerAway("connection refused")

@@ -81,11 +81,13 @@ def test_a_refresh_writes_the_time_and_nothing_that_is_right(loaded):
     found = refresh(loaded)
 
     assert found == Refresh(
+        constituency_id=loaded.pk,
+        election_id=loaded.election_id,
         contract_id=A,
         differences=(),
-        resolved_count=0,
         anomaly_count=0,
         is_changed=False,
+        has_open_discrepancy=False,
     )
     assert derived() == [(0, NOW, before[0][2]), before[1]]
     assert (totals_table(), discrepancies()) == (totals, [])
@@ -103,9 +105,34 @@ def test_a_refresh_counts_the_anomalies_of_the_hours(loaded):
     assert derived() == [(3, LATER, before[0][2] + 1), before[1]]
 
 
-def test_a_refresh_takes_three_statements(loaded, django_assert_num_queries):
-    with django_assert_num_queries(3):
-        refresh(loaded)
+@pytest.mark.parametrize("contract_ids", [[A], [A, B]])
+def test_a_refresh_of_any_number_takes_two_statements(
+    loaded, django_assert_num_queries, contract_ids
+):
+    chosen = Constituency.objects.filter(contract_id__in=contract_ids)
+    ids = list(chosen.values_list("pk", flat=True))
+    with django_assert_num_queries(2):
+        refreshed = service.refresh_many(ids, now=NOW)
+    assert {one.contract_id for one in refreshed} == set(contract_ids)
+
+
+def test_many_are_refreshed_without_those_that_are_gone(loaded):
+    refreshed = service.refresh_many([loaded.pk, 0], now=NOW)
+
+    assert [one.constituency_id for one in refreshed] == [loaded.pk]
+    assert service.refresh_many([], now=NOW) == []
+
+
+@pytest.mark.corrupts
+def test_each_of_many_has_its_own_alarm(loaded):
+    spoil(votes_cast=41)
+    ids = Constituency.objects.values_list("pk", flat=True)
+
+    found = {one.contract_id: one for one in service.refresh_many(ids, now=NOW)}
+
+    assert found[A].differences == (Difference(A, None, "votes_cast", "2", "41"),)
+    assert found[B].differences == ()
+    assert [row[0] for row in discrepancies()] == [A]
 
 
 def test_a_constituency_without_anything_is_refreshed(election):
@@ -194,9 +221,8 @@ def test_a_total_that_is_right_again_is_resolved(loaded):
     refresh(loaded)
     spoil(votes_cast=2)
 
-    found = refresh(loaded, LATER)
+    refresh(loaded, LATER)
 
-    assert found.resolved_count == 1
     assert discrepancies() == [
         (A, None, "revotes", "1", "0", "refresh", NOW, LATER, None),
         (A, None, "votes_cast", "41", "2", "refresh", NOW, NOW, LATER),
@@ -237,7 +263,8 @@ def test_what_others_found_is_not_resolved_by_a_refresh(loaded):
     own = Difference(A, None, "votes_cast", "2", "41")
     record_differences([own], found_by="refresh", now=NOW)
 
-    assert refresh(loaded, LATER).resolved_count == 1
+    refresh(loaded, LATER)
+
     assert [(row[2], row[5], row[-1]) for row in discrepancies()] == [
         ("votes_cast", "verify", None),
         ("last_transaction_at", "verify", None),

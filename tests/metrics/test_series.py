@@ -9,11 +9,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from election_monitor.deletion import ELECTION_SCOPES, delete_simulated_election
-from elections.locks import NotInTransaction
+from elections.locks import Lock, NotInTransaction, lock_until_commit
 from elections.models import Constituency, Election, Region
 from metrics.models import Discrepancy, ElectionMinute, MetricsUpdate, MinuteStats
 from metrics.services import MetricsUpdateService, Request
-from metrics.services.series import SeriesService, lock_series
+from metrics.services.series import SeriesService
 from tests.oracle import Figures
 from tests.tables import COUNTS, DAY
 from tests.transactions.conftest import register_contracts
@@ -210,16 +210,17 @@ def test_the_lock_comes_before_the_count_and_all_hours_take_one_statement(
         SeriesService().rebuild(two_contracts.pk, hours, now=NOON)
 
     said = [q["sql"] for q in queries if "SAVEPOINT" not in q["sql"]]
-    assert len(said) == 2
+    # One reads and writes, between the setting of the planner and its end.
+    assert [words.split()[0] for words in said] == ["SELECT", "SET", "--", "SET"]
     assert said[0].startswith("SELECT pg_advisory_xact_lock")
-    assert "FOR UPDATE" not in said[1]
+    assert "FOR UPDATE" not in said[2]
     assert series() == EXPECTED
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_lock_outside_a_transaction_is_refused(election):
     with pytest.raises(NotInTransaction):
-        lock_series(election.pk)
+        lock_until_commit(Lock.SERIES, election.pk)
 
 
 # At once ------------------------------------------------------------------------------
@@ -278,7 +279,7 @@ def test_series_of_two_elections_do_not_wait_for_each_other(two_contracts, load_
     other = Election.objects.create(slug="other", name="Other", timezone="UTC")
     load_at(*morning())
     with transaction.atomic():
-        lock_series(other.pk)
+        lock_until_commit(Lock.SERIES, other.pk)
 
         assert elsewhere(lambda: rebuild(NINE)).result(DEADLINE_SECONDS) == 3
 
@@ -367,8 +368,9 @@ def test_deleting_and_counting_do_not_deadlock(two_contracts, load_at):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at):
-    """It may read the whole ledger meanwhile."""
+@pytest.mark.parametrize("lock", [Lock.SERIES, Lock.HISTORY])
+def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at, lock):
+    """It may read the whole ledger meanwhile: of this election, or of any."""
     load_at(hour_file("09:00", vote("v1", "09:10")))
     election = Election.objects.get(slug="duma")
     service = MetricsUpdateService()
@@ -389,7 +391,7 @@ def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at):
             connection.close()
 
     with transaction.atomic():
-        lock_series(election.pk)
+        lock_until_commit(lock, election.pk if lock == Lock.SERIES else 0)
         assert process_beside() == 1
 
     waiting = MetricsUpdate.objects.get(status="pending")

@@ -235,6 +235,69 @@ class TestMaking:
 
 
 @pytest.mark.django_db(transaction=True)
+class TestMakingManyTogether:
+    @pytest.fixture(autouse=True)
+    def together(self, monkeypatch):
+        """Handle updates of kind `many` together; a key of "bad" fails all."""
+        self.calls: list[list[str]] = []
+
+        def note(updates, now):
+            keys = [update.key for update in updates]
+            self.calls.append(keys)
+            if "bad" in keys:
+                raise ZeroDivisionError("poisoned")
+
+        monkeypatch.setitem(updates_module._handlers_of_many, "many", note)
+
+    def test_those_of_one_kind_are_made_at_once(self, made, clock):
+        ask("many:1", "many:2", "test:1", "test:2")
+
+        assert process(clock).done == 4
+        assert self.calls == [["1", "2"]]
+        assert made == ["test:1", "test:2"]
+
+    def test_the_fault_of_one_stays_with_it(self, clock):
+        ask("many:1", "many:2", "many:bad")
+
+        result = process(clock)
+
+        assert (result.done, result.failed) == (2, ["many:bad"])
+        assert self.calls == [["1", "2", "bad"], ["1"], ["2"], ["bad"]]
+        row = MetricsUpdate.objects.get(scope="many:bad")
+        assert (row.status, row.attempts) == (UpdateStatus.FAILED, 1)
+        assert "poisoned" in row.error
+
+    def test_one_that_another_worker_has_meanwhile_is_left_to_it(self, clock):
+        ask("many:1", "many:2")
+        first, second = SERVICE.claim(limit=2, now=clock.now)
+        MetricsUpdate.objects.filter(pk=first.id).update(locked_at=NOW - timedelta(1))
+        [_] = SERVICE.claim(limit=2, now=clock.now)
+
+        result = SERVICE._make([first, second], clock)
+
+        assert (result.done, result.failed) == (1, ["many:1"])
+        assert self.calls == [["2"]]
+        assert statuses() == [("many:1", "processing"), ("many:2", "done")]
+
+    def test_two_of_one_constituency_are_both_done_with_their_hours(
+        self, election, clock
+    ):
+        """One that was given up and is retried, and its successor."""
+        [place] = Constituency.objects.values_list("pk", flat=True)
+        scope, later = f"constituency:{place}", NOW + timedelta(hours=1)
+        [old] = ask(scope, hours=[NOW])
+        MetricsUpdate.objects.update(status=UpdateStatus.DEAD)
+        ask(scope, hours=[later])
+        SERVICE.retry([old], now=clock.now)
+
+        together = SERVICE.claim(limit=2, now=clock.now)
+        assert SERVICE._make(together, clock).done == 2
+
+        series = MetricsUpdate.objects.get(scope=f"series:{election.pk}")
+        assert series.hours == [NOW, later]
+
+
+@pytest.mark.django_db(transaction=True)
 class TestFailing:
     def test_a_failure_is_tried_again_with_growing_pauses_and_then_dead(
         self, made, clock
@@ -377,7 +440,7 @@ class TestKilledWorkers:
         [_] = SERVICE.claim(limit=1, now=clock.now)
 
         with pytest.raises(LeaseLost), transaction.atomic():
-            updates_module._finish(slow, clock.now)
+            updates_module._finish([slow], clock.now)
 
         assert statuses() == [("test:1", "processing")]
 
@@ -457,7 +520,7 @@ class TestRaces:
             status="dead"
         )
 
-        assert SERVICE._make(second, clock)
+        assert SERVICE._make([second], clock).done == 1
 
         assert statuses() == [("test:1", "dead"), ("test:1", "done")]
 

@@ -20,6 +20,7 @@ from django.test import Client
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
+from elections.locks import Lock, alone
 from elections.models import Constituency, Election
 from tests.feed import make_batch
 from tests.tables import parse_table, totals_table
@@ -55,7 +56,7 @@ from transactions.services import (
     receive_upload,
     resume_uploads,
 )
-from transactions.services.intake import mark_interrupted, running_alone
+from transactions.services.intake import mark_interrupted
 from transactions.services.uploads import MAX_ATTEMPTS, RESEND_AFTER
 
 pytestmark = pytest.mark.django_db
@@ -797,7 +798,7 @@ def test_a_second_worker_leaves_alone_what_the_first_has_in_hand(
 
     def hold():
         try:
-            with running_alone(told["id"]):
+            with alone(Lock.RUNNING_BATCH, told["id"]):
                 taken.set()
                 may_end.wait(DEADLINE_SECONDS)
         finally:

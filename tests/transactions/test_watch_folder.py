@@ -17,6 +17,7 @@ from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
+from elections.locks import Lock, alone, key_of
 from elections.models import Constituency, Election
 from tests.tables import parse_table, totals_table
 from tests.transactions.conftest import environment_of_test_database
@@ -32,7 +33,7 @@ from tests.transactions.lines import (
 )
 from transactions.management.commands import watch_folder
 from transactions.models import BatchStatus, ImportBatch
-from transactions.services import FolderWatch, ImportService, watching
+from transactions.services import FolderWatch, ImportService
 
 pytestmark = pytest.mark.django_db
 
@@ -422,7 +423,8 @@ def test_a_watcher_waits_while_another_loads(folder, watcher, clock):
 
     def hold():
         try:
-            with watching._alone_with(folder.resolve()) as is_alone:
+            key = key_of(str(folder.resolve()))
+            with alone(Lock.WATCHED_FOLDER, key) as is_alone:
                 assert is_alone
                 held.set()
                 may_end.wait(DEADLINE_SECONDS)

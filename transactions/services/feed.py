@@ -11,6 +11,7 @@ from itertools import islice
 from django.conf import settings
 from django.utils import timezone
 
+from elections.locks import Lock, lock_session, unlock_session
 from elections.models import Election, Region
 from elections.services import ConstituencyDraft, RegistryService
 from transactions.formats import Block, Kind, read
@@ -18,7 +19,7 @@ from transactions.loader import Loader, OpenBatch, Part
 from transactions.models import BatchKind, BatchStatus, ImportBatch
 from transactions.positions import hour_base
 from transactions.services.assembly import Assembly
-from transactions.services.intake import mark_running, next_batch_ids, unmark_running
+from transactions.services.intake import next_batch_ids
 from transactions.services.places import Places
 from transactions.services.summary import ImportSummary
 from transactions.simulator import Event, World, stream
@@ -90,7 +91,7 @@ class _Feed:
             started_at=timezone.now(),
         )
         self._batch = OpenBatch(record)
-        mark_running(record.pk)
+        lock_session(Lock.RUNNING_BATCH, record.pk)
         self._assembly = Assembly(
             Loader(),
             chunk_rows=settings.CHUNK_ROWS,
@@ -116,7 +117,7 @@ class _Feed:
             error_code="",
             error="",
         )
-        unmark_running(self._batch.record.pk)
+        unlock_session(Lock.RUNNING_BATCH, self._batch.record.pk)
         summary = self._assembly.summary
         RegistryService().widen_windows(summary.elections)
         return summary

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from elections.locks import Lock, lock_session, unlock_session
 from elections.models import Election
 from elections.services import RegistryService
 from transactions.formats import (
@@ -37,9 +38,7 @@ from transactions.services.intake import (
     give_up,
     loaded_before,
     mark_interrupted,
-    mark_running,
     next_batch_ids,
-    unmark_running,
 )
 from transactions.services.places import Places
 from transactions.services.summary import ImportSummary
@@ -213,7 +212,7 @@ class ImportService:
         batch = OpenBatch(record)
         is_long = self._spans_chunks(delivery) and not self._is_trial
         if is_long:
-            mark_running(record.pk)
+            lock_session(Lock.RUNNING_BATCH, record.pk)
         try:
             is_whole = self._read_and_add(delivery, batch)
         except UnreadableFile as error:
@@ -222,7 +221,7 @@ class ImportService:
             self._end(batch, is_whole=is_whole)
         if is_long:
             self._assembly.flush()
-            unmark_running(record.pk)
+            unlock_session(Lock.RUNNING_BATCH, record.pk)
 
     def _end(self, batch: OpenBatch, *, is_whole: bool) -> None:
         if not is_whole:

@@ -1,7 +1,6 @@
 """What is decided about a file before its lines are read."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -9,12 +8,9 @@ from itertools import islice
 
 from django.db import connection
 
+from elections.locks import Lock, is_locked
 from transactions.formats import ExportFile, UnreadableFile
-from transactions.loader.patience import DATABASE_AWAY
 from transactions.models import BatchStatus, ImportBatch
-
-# Of the session-scoped advisory locks that mark a batch as being loaded.
-RUNNING_LOCK = 7_302_002
 
 
 @dataclass(slots=True)
@@ -88,44 +84,6 @@ def next_batch_ids(count: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def mark_running(batch_id: int) -> None:
-    """Show that this session loads the batch, for as long as its connection lives."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [RUNNING_LOCK, batch_id])
-
-
-def unmark_running(batch_id: int) -> None:
-    """Take the mark away. After a lost connection there is none, which is no fault."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_unlock(%s, %s) FROM pg_locks "
-            "WHERE locktype = 'advisory' AND classid = %s AND objid = %s "
-            "AND pid = pg_backend_pid()",
-            [RUNNING_LOCK, batch_id, RUNNING_LOCK, batch_id],
-        )
-
-
-@contextmanager
-def running_alone(batch_id: int) -> Iterator[bool]:
-    """Mark the batch as running; yield False, and mark nothing, where another has."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [RUNNING_LOCK, batch_id])
-        is_alone = bool(cursor.fetchone()[0])
-    try:
-        yield is_alone
-    finally:
-        if is_alone:
-            _forget_mark(batch_id)
-
-
-def _forget_mark(batch_id: int) -> None:
-    try:
-        unmark_running(batch_id)
-    except DATABASE_AWAY:
-        # The mark ended with the session.
-        connection.close()
-
-
 def mark_interrupted(clock: Callable[[], datetime]) -> None:
     """Find batches whose loader is gone, and say so; importing the file finishes them.
 
@@ -133,7 +91,7 @@ def mark_interrupted(clock: Callable[[], datetime]) -> None:
     """
     files = ImportBatch.objects.without_uploads().filter(status=BatchStatus.RUNNING)
     for batch_id in files.order_by("id").values_list("id", flat=True):
-        if not is_being_loaded(batch_id):
+        if not is_locked(Lock.RUNNING_BATCH, batch_id):
             give_up(batch_id, clock())
 
 
@@ -145,15 +103,3 @@ def give_up(batch_id: int, now: datetime) -> None:
         error_code="interrupted",
         error="The import was stopped half-way. Import the file again to finish.",
     )
-
-
-def is_being_loaded(batch_id: int) -> bool:
-    """Tell whether a session that lives has marked the batch as running."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' "
-            "AND classid = %s AND objid = %s AND granted "
-            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
-            [RUNNING_LOCK, batch_id],
-        )
-        return bool(cursor.fetchone()[0])

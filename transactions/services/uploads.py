@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from kombu.exceptions import OperationalError as BrokerAway
 
+from elections.locks import Lock, alone, is_locked
 from elections.models import Election
 from transactions.formats import UnusableFile, discover
 from transactions.formats.reasons import clean
@@ -22,9 +23,7 @@ from transactions.models import BatchKind, BatchStatus, ImportBatch, Upload
 from transactions.services.imports import ImportService
 from transactions.services.intake import (
     give_up,
-    is_being_loaded,
     next_batch_ids,
-    running_alone,
 )
 from transactions.services.verdicts import OPEN, Verdict, end_upload, verdict_on
 from transactions.services.waiting import forget_loaded
@@ -92,7 +91,7 @@ def load_upload(batch_id: int, *, clock: Clock) -> None:
     Raises:
         OperationalError: the database stayed away. It is tried again later.
     """
-    with running_alone(batch_id) as is_alone:
+    with alone(Lock.RUNNING_BATCH, batch_id) as is_alone:
         upload = _open_uploads().filter(pk=batch_id).first() if is_alone else None
         if upload is None:
             logger.info("The upload is loaded, or being loaded", batch=batch_id)
@@ -116,7 +115,7 @@ def resume_uploads(now: datetime) -> list[int]:
     for upload in overdue.order_by("pk"):
         # Conditional: of two sweeps at once, one sends.
         same = Upload.objects.filter(pk=upload.pk, sent_at=upload.sent_at)
-        if not is_being_loaded(upload.pk) and same.update(sent_at=now):
+        if not is_locked(Lock.RUNNING_BATCH, upload.pk) and same.update(sent_at=now):
             _ask_worker(upload.pk)
             sent.append(upload.pk)
     return sent

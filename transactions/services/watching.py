@@ -4,22 +4,19 @@ import os
 import shutil
 import stat
 import time
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import structlog
-from django.db import connection
 from django.utils import timezone
 
+from elections.locks import Lock, alone, key_of
 from elections.models import Election
 from transactions.formats import Discovery, ExportFile, UnusableFile, discover
 from transactions.formats.layout import MANIFEST_NAME
-from transactions.loader.patience import DATABASE_AWAY, patiently
 from transactions.models import BatchStatus, ImportBatch
 from transactions.services.imports import ImportService
 from transactions.services.summary import ImportSummary
@@ -27,8 +24,6 @@ from transactions.services.waiting import forget_loaded
 
 logger = structlog.get_logger(__name__)
 
-# Of the session-scoped advisory locks that keep two watchers off the same files.
-WATCH_LOCK = 7_302_006
 # How those who write files name them until they are whole.
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", "~")
 
@@ -116,7 +111,8 @@ class FolderWatch:
         complete = self._complete()
         if not complete:
             return []
-        with _alone_with(self._folder) as is_alone:
+        key = key_of(os.fsencode(self._folder))
+        with alone(Lock.WATCHED_FOLDER, key) as is_alone:
             if not is_alone:
                 logger.info("Another watcher is loading", folder=str(self._folder))
                 return []
@@ -251,37 +247,6 @@ def _state_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
-
-
-@contextmanager
-def _alone_with(folder: Path) -> Iterator[bool]:
-    """Keep other watchers of the folder away; yield False where another keeps us away."""
-    key = zlib.crc32(os.fsencode(folder)) - (1 << 31)
-
-    def lock() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [WATCH_LOCK, key])
-            return bool(cursor.fetchone()[0])
-
-    is_alone = patiently(lock)
-    try:
-        yield is_alone
-    finally:
-        if is_alone:
-            _unlock(key)
-
-
-def _unlock(key: int) -> None:
-    """Let others in. After a lost connection there is nothing to unlock."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_advisory_unlock(%s, %s) FROM pg_locks "
-                "WHERE locktype = 'advisory' AND classid = %s AND pid = pg_backend_pid()",
-                [WATCH_LOCK, key, WATCH_LOCK],
-            )
-    except DATABASE_AWAY:
-        connection.close()
 
 
 def _not_reached(

@@ -19,6 +19,7 @@ from metrics.services.constituency_metrics.values import (
     TotalMetrics,
     VelocityTrend,
 )
+from metrics.services.hourly_stats import UnknownConstituency
 from transactions.queries import Coverage, coverage_by_constituency
 
 
@@ -122,7 +123,20 @@ class ConstituencyMetricsService:
             NotInTransaction: no transaction is open.
             UnknownConstituency: it does not exist, or not any more.
         """
-        return refresh(constituency_id, now=now)
+        refreshed = refresh([constituency_id], now=now)
+        if not refreshed:
+            raise UnknownConstituency(str(constituency_id))
+        return refreshed[0]
+
+    def refresh_many(
+        self, constituency_ids: Iterable[int], *, now: datetime
+    ) -> list[Refresh]:
+        """As `refresh`, with a few statements for all of them; those that exist.
+
+        Raises:
+            NotInTransaction: no transaction is open.
+        """
+        return refresh(constituency_ids, now=now)
 
 
 def _asked(

@@ -1,0 +1,97 @@
+"""Advisory locks: held by one session, seen by others, gone with the session."""
+
+import threading
+
+import pytest
+from django.db import connection, transaction
+
+from elections.locks import (
+    Lock,
+    NotInTransaction,
+    alone,
+    is_locked,
+    key_of,
+    lock_session,
+    lock_until_commit,
+    try_lock_until_commit,
+    unlock_session,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEADLINE_SECONDS = 30
+
+
+def elsewhere(ask):
+    """Return what another session answers."""
+    answers = []
+
+    def run():
+        try:
+            answers.append(ask())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(DEADLINE_SECONDS)
+    return answers[0]
+
+
+def is_alone(lock, key):
+    with alone(lock, key) as answer:
+        return answer
+
+
+@pytest.mark.parametrize("key", [0, 7, -7, -(1 << 31), (1 << 31) - 1])
+def test_a_lock_is_seen_by_others_until_it_is_let_go(key):
+    lock_session(Lock.RUNNING_BATCH, key)
+    assert elsewhere(lambda: is_locked(Lock.RUNNING_BATCH, key))
+    assert not elsewhere(lambda: is_alone(Lock.RUNNING_BATCH, key))
+
+    unlock_session(Lock.RUNNING_BATCH, key)
+    assert not elsewhere(lambda: is_locked(Lock.RUNNING_BATCH, key))
+    assert elsewhere(lambda: is_alone(Lock.RUNNING_BATCH, key))
+
+
+def test_locks_and_keys_are_apart():
+    with alone(Lock.SERIES, 1):
+        assert elsewhere(lambda: is_alone(Lock.SERIES, 2))
+        assert elsewhere(lambda: is_alone(Lock.HISTORY, 1))
+
+
+def test_what_was_not_taken_is_not_let_go():
+    lock_session(Lock.DRAIN)
+    elsewhere(lambda: is_alone(Lock.DRAIN, 0))
+    elsewhere(lambda: unlock_session(Lock.DRAIN))
+
+    assert is_locked(Lock.DRAIN)
+    unlock_session(Lock.DRAIN)
+
+
+def test_a_lost_session_holds_nothing_and_letting_go_is_no_fault():
+    lock_session(Lock.DRAIN)
+    connection.close()
+
+    assert not is_locked(Lock.DRAIN)
+    unlock_session(Lock.DRAIN)
+
+
+def test_a_lock_of_a_transaction_ends_with_it():
+    with transaction.atomic():
+        lock_until_commit(Lock.SERIES, 3)
+        assert not elsewhere(lambda: is_alone(Lock.SERIES, 3))
+    assert elsewhere(lambda: is_alone(Lock.SERIES, 3))
+
+
+@pytest.mark.parametrize("take", [lock_until_commit, try_lock_until_commit])
+def test_a_lock_of_a_transaction_is_refused_outside_one(take):
+    with pytest.raises(NotInTransaction):
+        take(Lock.SERIES, 3)
+
+
+def test_names_have_keys_that_fit():
+    keys = {key_of(name) for name in ("prune", "watch_feeds", b"/srv/exports")}
+
+    assert len(keys) == 3
+    assert all(-(1 << 31) <= key < 1 << 31 for key in keys)
