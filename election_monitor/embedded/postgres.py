@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from election_monitor.embedded import accounts
+from election_monitor.embedded import accounts, processes
 from election_monitor.embedded.accounts import Account
 from election_monitor.embedded.errors import EmbeddedServiceError
 from election_monitor.embedded.server import Server, environment
@@ -50,6 +50,9 @@ THROW_AWAY_SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
 }
+
+# What psql exits with when it cannot connect.
+NOT_CONNECTED = 2
 
 # Both names are election_monitor; \gexec runs what the query returns, or nothing.
 CREATE_DATABASE = r"""
@@ -107,10 +110,24 @@ class Postgres(Server):
             )
 
     def complete(self) -> None:
-        """Create the database if it is missing."""
+        """Create the database if it is missing.
+
+        A server whose child was killed has its old pid file and recovers: it is waited for.
+        """
+        results: list[subprocess.CompletedProcess[str]] = []
+
+        def is_answered() -> bool:
+            results.append(self._create_database())
+            return results[-1].returncode != NOT_CONNECTED
+
+        processes.wait_until(is_answered, seconds=self.start_seconds)
+        if results[-1].returncode:
+            raise self.failure(f"The database cannot be created: {results[-1].stderr}")
+
+    def _create_database(self) -> "subprocess.CompletedProcess[str]":
         words = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
         where = ["-h", str(self.layout.sockets), "-p", "5432", "-U", USER]
-        result = subprocess.run(  # noqa: S603 our own program and words
+        return subprocess.run(  # noqa: S603 our own program and words
             [str(_program("psql")), *words, *where, "-d", "postgres"],
             input=CREATE_DATABASE,
             env=environment(),
@@ -118,8 +135,6 @@ class Postgres(Server):
             check=False,
             text=True,
         )
-        if result.returncode:
-            raise self.failure(f"The database cannot be created: {result.stderr}")
 
     def stale_files(self) -> Iterator[Path]:
         yield self.pid_file

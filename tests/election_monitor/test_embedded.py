@@ -190,6 +190,19 @@ def test_killed_servers_start_again_with_their_data(used_var_dir, whole_cluster)
     assert run_sql(used_var_dir, "SELECT votes_cast FROM kept") == [(96,)]
 
 
+def test_a_start_waits_for_a_server_that_recovers_from_a_killed_child(used_var_dir):
+    embedded.start(used_var_dir)
+    postgres, _ = pids(used_var_dir)
+    children = Postgres(Layout.of(used_var_dir)).processes() - {postgres}
+    run_sql(used_var_dir, "CREATE TABLE kept AS SELECT 96 AS votes_cast")
+    processes.send(children, signal.SIGKILL)
+
+    embedded.start(used_var_dir)
+
+    assert run_sql(used_var_dir, "SELECT votes_cast FROM kept") == [(96,)]
+    assert pids(used_var_dir)[0] == postgres
+
+
 def test_a_stale_pid_that_now_belongs_to_another_process_is_no_obstacle(used_var_dir):
     embedded.start(used_var_dir, throw_away=True)
     layout = Layout.of(used_var_dir)
