@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from zlib import crc32
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from elections.models import Constituency
 
@@ -74,8 +74,8 @@ def unlock_session(lock: Lock, key: int = 0) -> None:
     try:
         if _ask(f"SELECT EXISTS ({_HELD} AND pid = pg_backend_pid())", lock, key):
             _ask("SELECT pg_advisory_unlock(%s, %s)", lock, key)
-    except (OperationalError, InterfaceError):
-        # The lock ended with the session.
+    except (DatabaseError, InterfaceError):
+        # Lost, or in a transaction that failed: the lock ends with the session.
         connection.close()
 
 
@@ -98,7 +98,7 @@ def alone(lock: Lock, key: int = 0) -> Iterator[bool]:
 def key_of(name: str | bytes) -> int:
     """Return the second half of a key for what has a name and no number."""
     encoded = name.encode() if isinstance(name, str) else name
-    return crc32(encoded) - (1 << 31)
+    return crc32(encoded)
 
 
 # As PostgreSQL shows the halves of a key: without sign.
@@ -112,8 +112,10 @@ _HELD = """
 
 
 def _ask(question: str, lock: Lock, key: int) -> object:
+    # Ids may outgrow the half of a key.
+    half = (key + (1 << 31)) % (1 << 32) - (1 << 31)
     with connection.cursor() as cursor:
-        cursor.execute(question, [int(lock), key])
+        cursor.execute(question, [int(lock), half])
         return cursor.fetchone()[0]
 
 

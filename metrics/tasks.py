@@ -47,7 +47,8 @@ def process_updates(**_: object) -> int:
     """
     service = MetricsUpdateService()
     ends_at = time.monotonic() + DRAIN_SECONDS
-    done = service.process(limit=ROUND_UPDATES, clock=timezone.now).done
+    first = service.process(limit=ROUND_UPDATES, clock=timezone.now)
+    done, has_more = first.done, first.count >= ROUND_UPDATES
     with alone(Lock.DRAIN) as is_only:
         # One process waits; the others are free for what comes meanwhile.
         while is_only and time.monotonic() < ends_at:
@@ -57,7 +58,7 @@ def process_updates(**_: object) -> int:
             time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, pause)))
             if pause <= LONGEST_PAUSE_SECONDS:
                 done += service.process(limit=ROUND_UPDATES, clock=timezone.now).done
-    if is_only:
+    if is_only or has_more:
         wake_worker()
     return done
 

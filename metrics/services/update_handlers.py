@@ -7,7 +7,7 @@ series:<id>        count an election's recent minutes again
 history:<id>       the same for hours beyond the retention, in one read of the ledger
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -22,6 +22,7 @@ from metrics.services.updates import (
     PRIORITIES,
     ClaimedUpdate,
     MetricsUpdateService,
+    NotNow,
     Request,
     register,
     register_for_many,
@@ -36,7 +37,7 @@ logger = structlog.get_logger(__name__)
 ELECTION_DELAY_SECONDS = 0.5
 # One read of the whole ledger serves all old hours that a bulk load touches meanwhile.
 HISTORY_DELAY_SECONDS = 30.0
-SERIES_TAKEN_DELAY_SECONDS = 1.0
+TAKEN_DELAY_SECONDS = 1.0
 
 
 def register_handlers() -> None:
@@ -62,8 +63,8 @@ def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> N
     # What is left was deleted since: there is nothing to refresh.
     for constituency_id in asked:
         logger.info("The constituency is gone", constituency_id=constituency_id)
-    for election_id in sorted(by_election):
-        _enqueue_dependents(election_id, by_election[election_id], now)
+    if by_election:
+        _enqueue_dependents(by_election, now)
     tell(update_queries.live_totals([one.constituency_id for one in refreshed]))
 
 
@@ -105,10 +106,9 @@ def rebuild_series(update: ClaimedUpdate, now: datetime) -> None:
     Later where another worker is at it.
     """
     election_id = int(update.key)
-    if try_lock_until_commit(Lock.SERIES, election_id):
-        SeriesService().rebuild(election_id, update.hours, now=now)
-    else:
-        _enqueue_again(update, now)
+    if not try_lock_until_commit(Lock.SERIES, election_id):
+        raise NotNow("Another worker counts this series.", seconds=TAKEN_DELAY_SECONDS)
+    SeriesService().rebuild(election_id, update.hours, now=now)
 
 
 def rebuild_history(update: ClaimedUpdate, now: datetime) -> None:
@@ -117,18 +117,9 @@ def rebuild_history(update: ClaimedUpdate, now: datetime) -> None:
     It may read the whole ledger, and meanwhile the other processes have constituencies
     to refresh.
     """
-    if try_lock_until_commit(Lock.HISTORY):
-        rebuild_series(update, now)
-    else:
-        _enqueue_again(update, now)
-
-
-def _enqueue_again(update: ClaimedUpdate, now: datetime) -> None:
-    MetricsUpdateService().enqueue(
-        [Request(update.scope, update.hours, SERIES_TAKEN_DELAY_SECONDS)],
-        trigger=UpdateTrigger(update.trigger),
-        now=now,
-    )
+    if not try_lock_until_commit(Lock.HISTORY):
+        raise NotNow("Another worker reads the ledger.", seconds=TAKEN_DELAY_SECONDS)
+    rebuild_series(update, now)
 
 
 def tell(totals: Iterable[LiveTotals]) -> None:
@@ -143,18 +134,33 @@ def tell(totals: Iterable[LiveTotals]) -> None:
 
 
 def _enqueue_dependents(
-    election_id: int, updates: Sequence[ClaimedUpdate], now: datetime
+    by_election: Mapping[int, Sequence[ClaimedUpdate]], now: datetime
 ) -> None:
-    hours = sorted({hour for update in updates for hour in update.hours})
-    kept_since = minutes_exact_since(now)
-    recent = [hour for hour in hours if hour >= kept_since]
-    past = [hour for hour in hours if hour < kept_since]
-    wanted = [Request(f"totals:{election_id}", (), ELECTION_DELAY_SECONDS)]
-    if recent:
-        wanted.append(Request(f"series:{election_id}", recent, ELECTION_DELAY_SECONDS))
-    if past:
-        wanted.append(Request(f"history:{election_id}", past, HISTORY_DELAY_SECONDS))
-    most_urgent = min(updates, key=lambda update: update.priority)
+    """Ask for all at once: in one order of scopes, so that two workers cannot deadlock."""
+    wanted = [
+        request
+        for election_id, updates in by_election.items()
+        for request in _dependents(
+            election_id, {hour for update in updates for hour in update.hours}, now
+        )
+    ]
+    most_urgent = min(
+        (update for updates in by_election.values() for update in updates),
+        key=lambda update: update.priority,
+    )
     MetricsUpdateService().enqueue(
         wanted, trigger=UpdateTrigger(most_urgent.trigger), now=now
     )
+
+
+def _dependents(
+    election_id: int, hours: Collection[datetime], now: datetime
+) -> Iterator[Request]:
+    kept_since = minutes_exact_since(now)
+    recent = sorted(hour for hour in hours if hour >= kept_since)
+    past = sorted(hour for hour in hours if hour < kept_since)
+    yield Request(f"totals:{election_id}", (), ELECTION_DELAY_SECONDS)
+    if recent:
+        yield Request(f"series:{election_id}", recent, ELECTION_DELAY_SECONDS)
+    if past:
+        yield Request(f"history:{election_id}", past, HISTORY_DELAY_SECONDS)

@@ -14,6 +14,7 @@ import orjson
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from elections.locks import NotInTransaction
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
@@ -24,6 +25,9 @@ from transactions.loader.patience import DATABASE_AWAY, patiently
 
 logger = structlog.get_logger(__name__)
 
+# Of those that are made together: longer than a chunk is loaded, shorter than anybody
+# should wait for them.
+TOGETHER_LOCK_SECONDS = 1.0
 WORKER_KILLED = "The worker was killed while it worked on this, at every attempt."
 
 
@@ -44,6 +48,14 @@ PRIORITIES = {
 
 class UnknownScope(ValueError):
     """No handler is registered for this kind of scope."""
+
+
+class NotNow(Exception):
+    """Another worker is at it, or at something like it."""
+
+    def __init__(self, reason: str, *, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
 
 
 class LeaseLost(RuntimeError):
@@ -267,36 +279,52 @@ class MetricsUpdateService:
         self, updates: Sequence[ClaimedUpdate], clock: Callable[[], datetime]
     ) -> Processed:
         """Do the work and mark it as done, both or neither, for all of them together."""
+        fault: Exception | None = None
+        held: Sequence[ClaimedUpdate] = []
         try:
             with transaction.atomic(durable=True):
+                if len(updates) > 1:
+                    _wait_no_longer_than(TOGETHER_LOCK_SECONDS)
                 held = _hold(updates)
                 _do(held, clock())
                 _finish(held, clock())
+        except NotNow as reason:
+            self._put_off(updates, reason, clock())
+            return Processed(done=len(updates))
         except Exception as error:
             if isinstance(error, DATABASE_AWAY) and not connection.is_usable():
                 raise
             # Else a deadlock or a time-out: the server is there, these failed.
-            return self._make_each(updates, error, clock)
-        # Whoever has them now does them again: all work is safe to repeat.
-        lost = [update.scope for update in updates if update not in held]
-        if lost:
-            logger.warning("Leases of updates were lost", scopes=lost)
-        return Processed(done=len(held), failed=lost)
-
-    def _make_each(
-        self,
-        updates: Sequence[ClaimedUpdate],
-        error: Exception,
-        clock: Callable[[], datetime],
-    ) -> Processed:
-        """Find out whose fault it was that they failed together."""
+            fault = error
+        if fault is None:
+            return _told_of(updates, held)
         if len(updates) == 1:
-            self._fail(updates[0], error, clock())
+            self._fail(updates[0], fault, clock())
             return Processed(failed=[updates[0].scope])
+        # Whose fault it was shows when each is alone.
+        logger.warning(
+            "Updates failed together",
+            scopes=[update.scope for update in updates],
+            exc_info=fault,
+        )
         processed = Processed()
         for update in updates:
             processed += self._make([update], clock)
         return processed
+
+    def _put_off(
+        self, updates: Sequence[ClaimedUpdate], reason: "NotNow", now: datetime
+    ) -> None:
+        """Let what another worker is at be begun a bit later, as if it never was."""
+        for update in updates:
+            _in_hand(update).update(
+                # Never back to pending: a successor may be.
+                status=UpdateStatus.FAILED,
+                attempts=update.attempts - 1,
+                lease_token=None,
+                available_at=now + timedelta(seconds=reason.seconds),
+                error=str(reason),
+            )
 
     def _fail(self, update: ClaimedUpdate, error: Exception, now: datetime) -> None:
         is_last = update.attempts >= settings.UPDATE_ATTEMPTS
@@ -306,12 +334,7 @@ class MetricsUpdateService:
             attempts=update.attempts,
             exc_info=error,
         )
-        in_hand = MetricsUpdate.objects.filter(
-            pk=update.id,
-            status=UpdateStatus.PROCESSING,
-            lease_token=update.lease_token,
-        )
-        in_hand.update(
+        _in_hand(update).update(
             status=UpdateStatus.DEAD if is_last else UpdateStatus.FAILED,
             lease_token=None,
             finished_at=now if is_last else None,
@@ -323,6 +346,34 @@ class MetricsUpdateService:
 def _refuse_outside_transaction() -> None:
     if not connection.in_atomic_block:
         raise NotInTransaction("Ask for an update in the transaction that needs it.")
+
+
+def _in_hand(update: ClaimedUpdate) -> "QuerySet[MetricsUpdate]":
+    return MetricsUpdate.objects.filter(
+        pk=update.id, status=UpdateStatus.PROCESSING, lease_token=update.lease_token
+    )
+
+
+def _told_of(
+    updates: Sequence[ClaimedUpdate], held: Sequence[ClaimedUpdate]
+) -> Processed:
+    """Say which were not in hand any more; all work is safe to repeat.
+
+    Another worker has them, or they are done and the answer to their commit was lost.
+    """
+    gone = [update.scope for update in updates if update not in held]
+    if gone:
+        logger.warning("Updates were no longer in hand", scopes=gone)
+    return Processed(done=len(held), failed=gone)
+
+
+def _wait_no_longer_than(seconds: float) -> None:
+    """Give up, in this transaction, where others hold what is needed for longer.
+
+    Whoever is locked already would wait with those that are not yet.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = {int(seconds * 1_000)}")
 
 
 def _groups(claimed: Sequence[ClaimedUpdate]) -> list[list[ClaimedUpdate]]:
@@ -341,8 +392,8 @@ def _do(updates: Sequence[ClaimedUpdate], now: datetime) -> None:
     if kind in _handlers_of_many:
         _handlers_of_many[kind](updates, now)
     elif kind in _handlers:
-        for update in updates:
-            _handlers[kind](update, now)
+        [update] = updates
+        _handlers[kind](update, now)
     else:
         raise UnknownScope(f"Nobody knows how to update “{updates[0].scope}”.")
 

@@ -9,9 +9,10 @@ from metrics.breaker import Breaker
 logger = structlog.get_logger(__name__)
 
 PROCESS_UPDATES = "metrics.process_updates"
-# Whoever was busy for longer finds what waits by the sweep: so the wake-ups of a night do
-# not pile up before a single process.
-EXPIRES_SECONDS = 10
+# Whoever was busy for longer finds what waits by the sweep, so the wake-ups of a night do
+# not pile up before a single process. More than clocks of two machines differ by: the
+# worker compares it with its own.
+EXPIRES_SECONDS = 60
 # As long as until the next sweep.
 _breaker = Breaker(pause_seconds=5)
 

@@ -17,14 +17,18 @@ WITH made AS MATERIALIZED (
         AND done.lease_token = made.lease_token
     RETURNING done.id, done.scope, made.hours
 ), removed AS (
-    DELETE FROM metrics_metricsupdate AS older
-    USING done
-    WHERE older.scope = done.scope
-        AND older.id < done.id
-        AND (
-            -- One that died after this one was claimed may have hours of its own.
-            (older.status = 'dead' AND older.hours <@ done.hours)
-            OR (older.status = 'done' AND older.trigger <> 'manual')
-        )
+    DELETE FROM metrics_metricsupdate
+    WHERE id IN (
+        SELECT older.id
+        FROM metrics_metricsupdate AS older
+        JOIN done ON done.scope = older.scope AND done.id > older.id
+        WHERE (
+                -- One that died after this one was claimed may have hours of its own.
+                (older.status = 'dead' AND older.hours <@ done.hours)
+                OR (older.status = 'done' AND older.trigger <> 'manual')
+            )
+        -- What is being pruned or retried goes with the next one.
+        FOR UPDATE OF older SKIP LOCKED
+    )
 )
 SELECT id FROM done

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from elections.locks import (
     Lock,
@@ -43,7 +43,9 @@ def is_alone(lock, key):
         return answer
 
 
-@pytest.mark.parametrize("key", [0, 7, -7, -(1 << 31), (1 << 31) - 1])
+@pytest.mark.parametrize(
+    "key", [0, 7, -7, -(1 << 31), (1 << 31) - 1, (1 << 32) - 1, 5_000_000_000]
+)
 def test_a_lock_is_seen_by_others_until_it_is_let_go(key):
     lock_session(Lock.RUNNING_BATCH, key)
     assert elsewhere(lambda: is_locked(Lock.RUNNING_BATCH, key))
@@ -90,8 +92,18 @@ def test_a_lock_of_a_transaction_is_refused_outside_one(take):
         take(Lock.SERIES, 3)
 
 
-def test_names_have_keys_that_fit():
+def test_names_have_keys():
     keys = {key_of(name) for name in ("prune", "watch_feeds", b"/srv/exports")}
 
     assert len(keys) == 3
-    assert all(-(1 << 31) <= key < 1 << 31 for key in keys)
+
+
+def test_a_lock_that_cannot_be_let_go_ends_with_its_session():
+    def fail_inside():
+        with transaction.atomic(), alone(Lock.DRAIN), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+    with pytest.raises(DatabaseError, match="division by zero"):
+        fail_inside()
+
+    assert not is_locked(Lock.DRAIN)

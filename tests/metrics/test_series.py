@@ -393,7 +393,12 @@ def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at, 
     with transaction.atomic():
         lock_until_commit(lock, election.pk if lock == Lock.SERIES else 0)
         assert process_beside() == 1
+        waiting = MetricsUpdate.objects.get()
+        assert (waiting.status, waiting.attempts) == ("failed", 0)
+        assert "Another worker" in waiting.error
+        assert not ElectionMinute.objects.exists()
 
-    waiting = MetricsUpdate.objects.get(status="pending")
-    assert (waiting.scope, waiting.hours) == (f"history:{election.pk}", [NINE])
-    assert not ElectionMinute.objects.exists()
+    service.process(limit=10, clock=lambda: LATER + timedelta(seconds=2))
+    assert [row.minute for row in ElectionMinute.objects.all()] == [
+        NINE + timedelta(minutes=10)
+    ]

@@ -46,4 +46,4 @@ def test_wake_ups_do_not_pile_up_before_a_single_process(monkeypatch):
 
     wake_worker()
 
-    assert sent == [(PROCESS_UPDATES, {"expires": 10})]
+    assert sent == [(PROCESS_UPDATES, {"expires": 60})]

@@ -1,12 +1,14 @@
 """The outbox: nothing asked for is lost, done twice at once, or held up by another."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from structlog.testing import capture_logs
 
-from elections.locks import NotInTransaction
+from elections.locks import NotInTransaction, lock_constituencies
 from elections.models import Constituency, UpdateMode
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
 from metrics.services import MetricsUpdateService, Priority, Request
@@ -278,6 +280,42 @@ class TestMakingManyTogether:
         assert (result.done, result.failed) == (1, ["many:1"])
         assert self.calls == [["2"]]
         assert statuses() == [("many:1", "processing"), ("many:2", "done")]
+
+    def test_one_that_is_locked_for_long_holds_up_no_other(self, two_contracts, clock):
+        """Nor does it lock another out: loaders of that one go on."""
+        first, second = Constituency.objects.order_by("pk").values_list("pk", flat=True)
+        ask(f"constituency:{first}", f"constituency:{second}")
+        held = threading.Event()
+
+        def hold():
+            with transaction.atomic():
+                lock_constituencies([second])
+                held.set()
+                for _ in range(300):
+                    time.sleep(0.02)
+                    done = Constituency.objects.filter(metrics_updated_at__isnull=False)
+                    if refreshed := list(done.values_list("pk", flat=True)):
+                        return refreshed
+                return []
+
+        def work():
+            assert held.wait(30)
+            return process(clock).done
+
+        assert in_threads([hold, work]) == [[first], 2]
+
+    def test_what_fails_together_is_told(self, clock):
+        ask("many:1", "many:bad")
+
+        with capture_logs() as logs:
+            process(clock)
+
+        assert [log["event"] for log in logs] == [
+            "Updates failed together",
+            "Update failed",
+        ]
+        error = MetricsUpdate.objects.get(scope="many:bad").error
+        assert error.count("Traceback") == 1
 
     def test_two_of_one_constituency_are_both_done_with_their_hours(
         self, election, clock
