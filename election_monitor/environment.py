@@ -4,6 +4,7 @@ django-environ takes any word for false, and an address of any kind for a databa
 """
 
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -37,6 +38,18 @@ def count(name: str, *, default: int) -> int:
     return int(value)
 
 
+def seconds(name: str, *, default: float) -> float:
+    """Return a number of seconds, with a fraction or not; empty counts as not set.
+
+    Raises:
+        ImproperlyConfigured: the value is none, or below 0.
+    """
+    value = os.environ.get(name) or str(default)
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
+        raise ImproperlyConfigured(f"{name} is {value!r}: use a number of seconds.")
+    return float(value)
+
+
 def url(name: str, *, schemes: Collection[str]) -> str:
     """Return the address of a service, or an empty text where there is none.
 
@@ -58,6 +71,12 @@ def broker_url(redis_url: str) -> str:
         return redis_url
     database = parse_qs(parts.query).get("db", ["0"])[0]
     return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+def named(redis_url: str, name: str) -> str:
+    """Return the address of a Redis that is told `name` by whoever connects to it."""
+    joint = "&" if urlsplit(redis_url).query else "?"
+    return f"{redis_url}{joint}client_name={name}"
 
 
 def writable_folder(name: str, path: Path) -> Path:

@@ -10,9 +10,19 @@ from pathlib import Path
 import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from election_monitor import embedded
-from election_monitor.environment import broker_url, count, flag, url, writable_folder
+from election_monitor.environment import (
+    broker_url,
+    count,
+    flag,
+    named,
+    seconds,
+    url,
+    writable_folder,
+)
 from election_monitor.logs import logging_config
 from election_monitor.secret import secret_key
 
@@ -30,6 +40,8 @@ OWN_NAMES = {
     "API_BATCH_ROWS",
     "UPLOAD_BYTES",
     "BACK_PRESSURE_SECONDS",
+    "CACHE_REDIS_URL",
+    "ELECTION_LAG_SECONDS",
     "EVENT_STREAM_LENGTH",
     "MINUTE_RETENTION_HOURS",
     "SILENT_AFTER_MINUTES",
@@ -135,19 +147,35 @@ TEMPLATES = [
     }
 ]
 
+# A Redis that hangs must not hold an answer: redis-py waits for seconds and retries ten
+# times by default.
+CACHE_OPTIONS = {
+    "SOCKET_CONNECT_TIMEOUT": 0.2,
+    "SOCKET_TIMEOUT": 0.3,
+    "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
+}
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": {
-            "CLIENT_CLASS": "django_redis.client.DefaultClient",
-            # A Redis that hangs must not hold an answer: redis-py waits for seconds
-            # and retries ten times by default.
-            "SOCKET_CONNECT_TIMEOUT": 0.2,
-            "SOCKET_TIMEOUT": 0.3,
-        },
-    }
+        "OPTIONS": CACHE_OPTIONS,
+    },
+    # Answers, see metrics/cache. By a name of its own, since django-redis shares the
+    # connections of equal addresses.
+    "metrics": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": named(
+            env.str("ELECTION_MONITOR_CACHE_REDIS_URL", default="") or REDIS_URL,
+            "election-monitor-answers",
+        ),
+        "KEY_PREFIX": "answers",
+        "OPTIONS": CACHE_OPTIONS
+        | {"CLIENT_CLASS": "metrics.cache.redis_client.BytesClient"},
+    },
 }
+# What is said of whole elections may be this old: they change with every chunk, and no
+# answer would be found in the cache while many ask. 0 is exact.
+ELECTION_LAG_SECONDS = seconds("ELECTION_MONITOR_ELECTION_LAG_SECONDS", default=0.5)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [

@@ -1,0 +1,265 @@
+"""Versioned tags over Django's cache: an entry is valid for the versions it was made with.
+
+A tag's version is random and written whole, so invalidating one costs the same for any
+number of entries, and one that was evicted or flushed never comes back as it was. The
+versions are read before an answer is computed: what changes meanwhile makes the entry
+invalid, not wrong.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.cache import caches
+
+from metrics.breaker import Breaker
+from metrics.cache.entries import Entry, digest_of, new_version, time_of
+from metrics.cache.invalidation import Invalidation
+from metrics.cache.keys import flight_key, tag_key
+from metrics.cache.redis_client import run_id
+from metrics.cache.trouble import CACHE_AWAY
+from metrics.cache.usage import Usage
+
+logger = structlog.get_logger(__name__)
+
+ALIAS = "metrics"
+# A bump that got lost, whatever killed it, is over after this.
+TTL_SECONDS = 60.0
+# Then one request computes the entry anew, while others still get it.
+FRESH_SHARE = 0.8
+BREAKER_SECONDS = 1.0
+# Whoever computes is taken for dead after this; who waits for it gives up a bit sooner.
+FLIGHT_SECONDS, WAIT_SECONDS = 5.0, 2.0
+WAIT_PAUSE_SECONDS = 0.01
+# Every entry depends on it.
+EVERYTHING = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer, and whether it came out of the cache."""
+
+    entry: Entry
+    is_hit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one read of the cache found."""
+
+    entry: Entry | None
+    # None: a tag has no version.
+    versions: bytes | None
+    computed_at: float
+
+    def is_valid(self, *, lag: float) -> bool:
+        """Tell whether the entry may be used."""
+        if self.entry is None:
+            return False
+        if self.entry.versions == self.versions:
+            return True
+        return 0 <= self.computed_at - self.entry.computed_at < lag
+
+
+class MetricsCacheService:
+    """Keeps rendered answers until what they depend on changes.
+
+    A cache that is slow, full, flushed, restarted or gone makes answers slower, never
+    wrong, and never fails one.
+    """
+
+    def __init__(self, alias: str = ALIAS) -> None:
+        self._alias = alias
+        self._breaker = Breaker(pause_seconds=BREAKER_SECONDS)
+        self._invalidation = Invalidation(alias)
+        self.usage = Usage(alias)
+
+    def fetch(
+        self,
+        key: str,
+        compute: Callable[[], bytes],
+        *,
+        tags: Sequence[str],
+        ttl: float = TTL_SECONDS,
+        lag: float = 0,
+    ) -> Fetched:
+        """Return what is kept under `key`, or what `compute` returns, and keep that.
+
+        One of many requests computes, the others wait for it, but not for longer than
+        the query takes. What `compute` raises is raised, and nothing is kept. With `lag`
+        an answer may be older than its tags by as many seconds.
+        """
+        if not self.is_usable:
+            return Fetched(_unkept(compute()), is_hit=False)
+        look = self._look(key, tags)
+        if look is not None and look.is_valid(lag=lag):
+            entry = look.entry
+            assert entry is not None  # noqa: S101 - said by is_valid
+            if look.computed_at < entry.fresh_until or not self._take_off(key):
+                self.usage.hit()
+                return Fetched(entry, is_hit=True)
+        elif look is None:
+            return Fetched(_unkept(compute()), is_hit=False)
+        elif not self._take_off(key):
+            entry = self._wait(key, tags, lag=lag)
+            if entry is not None:
+                self.usage.hit()
+                return Fetched(entry, is_hit=True)
+            return self._compute(key, compute, tags=tags, ttl=ttl)
+        try:
+            return self._compute(key, compute, tags=tags, ttl=ttl)
+        finally:
+            self._land(key)
+
+    def peek(self, key: str, *, tags: Sequence[str], lag: float = 0) -> Entry | None:
+        """Return what is kept under `key` where it may be used as it is, by one read."""
+        if not self.is_usable:
+            return None
+        look = self._look(key, tags)
+        if look is None or look.entry is None or not look.is_valid(lag=lag):
+            return None
+        if look.computed_at >= look.entry.fresh_until:
+            return None
+        self.usage.hit()
+        return look.entry
+
+    def invalidate(self, tags: Iterable[str]) -> None:
+        """Let no entry of these tags be used any more; call it after the commit.
+
+        One write per tag, whatever the number of entries. If the cache is away, this
+        process repeats it until it succeeds, and answers without the cache meanwhile.
+        """
+        self._invalidation.bump(tags)
+
+    def invalidate_all(self) -> None:
+        """Let no entry be used any more."""
+        self.invalidate([EVERYTHING])
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether the cache may be asked: it answers, and no bump is owed to it."""
+        return not self._breaker.is_open and not self._invalidation.is_owing
+
+    def ages(self, tags: Sequence[str]) -> dict[str, float | None]:
+        """Return the seconds since each tag changed; None for one without a version."""
+        kept = self._ask("get_many", [tag_key(tag) for tag in tags])
+        now = time.time()
+        versions = {tag: (kept or {}).get(tag_key(tag)) for tag in tags}
+        return {
+            tag: None if version is None else max(0.0, now - time_of(version))
+            for tag, version in versions.items()
+        }
+
+    def _look(self, key: str, tags: Sequence[str]) -> _Look | None:
+        """Read entry and versions at once; None where the cache does not answer."""
+        names = [tag_key(tag) for tag in (EVERYTHING, *tags)]
+        now = time.time()
+        kept = self._ask("get_many", [key, *names])
+        if kept is None:
+            return None
+        versions = [kept[name] for name in names if name in kept]
+        is_whole = len(versions) == len(names)
+        return _Look(
+            entry=Entry.unpacked(kept.get(key)),
+            versions=digest_of(run_id(), versions) if is_whole else None,
+            computed_at=now,
+        )
+
+    def _compute(
+        self,
+        key: str,
+        compute: Callable[[], bytes],
+        *,
+        tags: Sequence[str],
+        ttl: float,
+    ) -> Fetched:
+        """Read the versions, then compute, then keep."""
+        look = self._look_with_versions(key, tags)
+        content = compute()
+        self.usage.miss()
+        if look is None or look.versions is None:
+            return Fetched(_unkept(content), is_hit=False)
+        entry = Entry.of(
+            content,
+            versions=look.versions,
+            computed_at=look.computed_at,
+            fresh_until=look.computed_at + ttl * FRESH_SHARE,
+        )
+        self._keep(key, entry, ttl=ttl)
+        return Fetched(entry, is_hit=False)
+
+    def _look_with_versions(self, key: str, tags: Sequence[str]) -> _Look | None:
+        """Read the versions; give one to each tag that has none."""
+        look = self._look(key, tags)
+        if look is None or look.versions is not None:
+            return look
+        version = new_version(time.time())
+        for tag in (EVERYTHING, *tags):
+            # Only where there is none: another process may be faster.
+            self._ask("add", tag_key(tag), version, timeout=None)
+        return self._look(key, tags)
+
+    def _keep(self, key: str, entry: Entry, *, ttl: float) -> None:
+        # From when it was computed: a slow one does not live longer.
+        left = entry.computed_at + ttl - time.time()
+        if left > 0:
+            self._ask("set", key, entry.packed(), timeout=left)
+
+    def _take_off(self, key: str) -> bool:
+        """Tell whether this request is the one that computes."""
+        flight = flight_key(key)
+        return bool(self._ask("add", flight, b"flying", timeout=FLIGHT_SECONDS))
+
+    def _land(self, key: str) -> None:
+        self._ask("delete", flight_key(key))
+
+    def _wait(self, key: str, tags: Sequence[str], *, lag: float) -> Entry | None:
+        """Wait for whoever computes; None where that comes to nothing."""
+        ends_at = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < ends_at:
+            time.sleep(WAIT_PAUSE_SECONDS)
+            is_flying = self._ask("get", flight_key(key))
+            look = self._look(key, tags)
+            if look is None:
+                return None
+            if look.is_valid(lag=lag):
+                return look.entry
+            if not is_flying:
+                return None
+        return None
+
+    def _ask(self, method: str, *args: Any, **options: Any) -> Any:
+        """Return what the cache answers; None where it does not, for a while."""
+        if self._breaker.is_open:
+            return None
+        try:
+            return getattr(caches[self._alias], method)(*args, **options)
+        except CACHE_AWAY as error:
+            self._breaker.open()
+            logger.warning("The cache does not answer", reason=str(error))
+            return None
+
+
+def _unkept(content: bytes) -> Entry:
+    return Entry.of(content, versions=b"", computed_at=time.time(), fresh_until=0)
+
+
+@cache
+def metrics_cache() -> MetricsCacheService:
+    """Return the cache of this process."""
+    return MetricsCacheService()
+
+
+def lag_of(tags: Iterable[str]) -> float:
+    """Return by how many seconds an answer with these tags may be old.
+
+    None at all where it is about constituencies only; what is election-wide changes with
+    every chunk, and would never be a hit when it matters.
+    """
+    if all(tag.startswith("constituency:") for tag in tags):
+        return 0.0
+    return float(settings.ELECTION_LAG_SECONDS)
