@@ -15,6 +15,7 @@ from metrics.models import (
     MetricsUpdate,
     MinuteStats,
 )
+from metrics.services.freshness import forget_everything
 from transactions.models import (
     BatchKind,
     ConflictingRow,
@@ -67,6 +68,7 @@ def delete_simulated_election(
         for rows in _rows(election, list(ids)):
             deleted[rows.model._meta.label_lower] = rows._raw_delete(rows.db)
             on_done()
+        forget_everything()
         return deleted
 
 

@@ -129,6 +129,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "election_monitor.middleware.refuse_nul",
+    # Last: who asks is known, and nothing else is left to do for a hit.
+    "metrics.api.answers.AnswerCache",
 ]
 
 ROOT_URLCONF = "election_monitor.urls"

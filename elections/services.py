@@ -9,6 +9,7 @@ from slugify import slugify
 
 from elections.locks import Lock, lock_until_commit
 from elections.models import Constituency, Election, Region, name_key
+from elections.signals import registry_changed
 
 SLUG_LENGTH = 80
 
@@ -45,7 +46,7 @@ class RegistryService:
             new = self._unknown(usable)
             regions = self._regions(new)
             elections = {} if election else self._elections(new)
-            Constituency.objects.bulk_create(
+            created = Constituency.objects.bulk_create(
                 Constituency(
                     contract_id=draft.contract_id,
                     election=election or elections[name_key(draft.election or "")],
@@ -55,6 +56,9 @@ class RegistryService:
                 )
                 for draft in new
             )
+            if created:
+                places = [(each.election.slug, each.contract_id) for each in created]
+                registry_changed.send(sender=RegistryService, places=places)
 
     def widen_windows(self, slugs: Iterable[str]) -> None:
         """Let elections whose times are left to the ledger span their constituencies."""
@@ -70,7 +74,8 @@ class RegistryService:
                 # A contract with impossible dates; the election cannot end by it.
                 closes = None
             times = {"starts_at": opens, "ends_at": closes}
-            elections.filter(pk=pk).exclude(**times).update(**times)
+            if elections.filter(pk=pk).exclude(**times).update(**times):
+                registry_changed.send(sender=RegistryService, places=())
 
     def _unknown(self, drafts: Sequence[ConstituencyDraft]) -> list[ConstituencyDraft]:
         by_id = {draft.contract_id: draft for draft in drafts}

@@ -1,24 +1,42 @@
 """Listens to what the ledger announces."""
 
 import math
+from collections.abc import Collection
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
+from elections.models import Constituency, Election, Region
+from elections.signals import registry_changed
+from elections.tags import tags_of
 from metrics import update_queries
+from metrics.cache import metrics_cache
 from metrics.services import HourlyStatsService, MetricsUpdateService
+from metrics.services.freshness import (
+    Places,
+    forget_everything,
+    forget_places,
+)
 from metrics.services.minutes import MinuteStatsService
 from metrics.services.update_handlers import register_handlers, tell
 from metrics.services.wake_up import wake_worker
 from transactions.deltas import LedgerChange
 from transactions.services import back_pressure
-from transactions.signals import ledger_changed
+from transactions.signals import ledger_changed, ledger_committed
 
 
 def connect() -> None:
     """Start to listen; called once, when the apps are ready."""
     ledger_changed.connect(count_changes, dispatch_uid="metrics.count_changes")
+    ledger_committed.connect(forget_chunk, dispatch_uid="metrics.forget_chunk")
+    registry_changed.connect(forget_registry, dispatch_uid="metrics.forget_registry")
+    # Whatever staff do: an admin form, an import of a table, a shell.
+    for model in (Region, Election, Constituency):
+        for signal in (post_save, post_delete):
+            name = f"metrics.forget.{model.__name__}.{id(signal)}"
+            signal.connect(forget_edited, sender=model, dispatch_uid=name)
     register_handlers()
     back_pressure.register(seconds_until_caught_up)
 
@@ -35,6 +53,24 @@ def count_changes(*, change: LedgerChange, **_: object) -> None:
     tell(update_queries.live_totals(touched))
     MetricsUpdateService().enqueue_changes(change.deltas, now=now)
     transaction.on_commit(wake_worker, robust=True)
+
+
+def forget_chunk(*, places: Places, **_: object) -> None:
+    """End the answers that a chunk made old: it is committed."""
+    metrics_cache().invalidate(tags_of(places))
+
+
+def forget_registry(*, places: Collection[tuple[str, str]], **_: object) -> None:
+    """End the answers about constituencies that got another status, or are new."""
+    if places:
+        forget_places(places)
+    else:
+        forget_everything()
+
+
+def forget_edited(**_: object) -> None:
+    """End all answers: a region, an election or what a constituency was is in many."""
+    forget_everything()
 
 
 def seconds_until_caught_up() -> int | None:

@@ -1,5 +1,6 @@
 """The registry over HTTP: read only, staff edit it in the admin."""
 
+from django.http import HttpRequest
 from rest_framework import mixins, viewsets
 
 from elections import queries
@@ -10,6 +11,7 @@ from elections.api.serializers import (
     RegionSerializer,
 )
 from elections.models import Constituency, Election, Region
+from elections.tags import DASHBOARD, constituency_tag, election_tag
 
 # A NUL never reaches the database, which refuses it.
 CONTRACT_ID = r"[^/\x00]+"
@@ -25,6 +27,10 @@ class RegionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Region]):
     ordering = ["code"]
     ordering_fields = {"code": "code", "name": "name"}
 
+    @staticmethod
+    def answer_tags(request: HttpRequest, **_: str) -> list[str]:
+        return [DASHBOARD]
+
 
 class ElectionViewSet(viewsets.ReadOnlyModelViewSet[Election]):
     """Elections with their totals, by slug."""
@@ -39,6 +45,10 @@ class ElectionViewSet(viewsets.ReadOnlyModelViewSet[Election]):
         name: name
         for name in ("slug", "name", "starts_at", "ends_at", "status", *queries.TOTALS)
     }
+
+    @staticmethod
+    def answer_tags(request: HttpRequest, slug: str = "", **_: str) -> list[str]:
+        return [election_tag(slug) if slug else DASHBOARD]
 
 
 class ConstituencyViewSet(viewsets.ReadOnlyModelViewSet[Constituency]):
@@ -65,3 +75,10 @@ class ConstituencyViewSet(viewsets.ReadOnlyModelViewSet[Constituency]):
             "metrics_updated_at",
         )
     }
+
+    @staticmethod
+    def answer_tags(request: HttpRequest, contract_id: str = "", **_: str) -> list[str]:
+        if contract_id:
+            return [constituency_tag(contract_id)]
+        slug = request.GET.get("election")
+        return [election_tag(slug) if slug else DASHBOARD]

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework import mixins, viewsets
 from rest_framework.fields import DateTimeField
 from rest_framework.filters import SearchFilter
@@ -10,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from elections.tags import HOURLY_STATS, constituency_tag, election_tag
 from metrics import queries
 from metrics.api.filters import HourlyStatsFilterSet
 from metrics.api.pagination import FiguresPagination
@@ -47,6 +49,13 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
         )
     }
     bound_filterset: HourlyStatsFilterSet
+
+    @staticmethod
+    def answer_tags(request: HttpRequest, **_: str) -> list[str]:
+        if contract_id := request.GET.get("constituency"):
+            return [constituency_tag(contract_id)]
+        slug = request.GET.get("election")
+        return [election_tag(slug) if slug else HOURLY_STATS]
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))

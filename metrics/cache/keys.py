@@ -1,7 +1,6 @@
 """Names of entries and tags in the cache."""
 
 from hashlib import blake2b
-from urllib.parse import quote
 
 import orjson
 
@@ -25,8 +24,9 @@ def metrics_key(name: str, **arguments: object) -> str:
 
 
 def tag_key(tag: str) -> str:
-    """Return where the version of `tag` is kept."""
-    return f"tag:{quote(tag, safe=':')}"
+    """Return where the version of `tag` is kept: a path may name any, of any length."""
+    digest = blake2b(tag.encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES)
+    return f"tag:{digest.hexdigest()}"
 
 
 def flight_key(key: str) -> str:

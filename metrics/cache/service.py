@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.core.cache import caches
 
 from metrics.breaker import Breaker
@@ -35,6 +34,8 @@ BREAKER_SECONDS = 1.0
 # Whoever computes is taken for dead after this; who waits for it gives up a bit sooner.
 FLIGHT_SECONDS, WAIT_SECONDS = 5.0, 2.0
 WAIT_PAUSE_SECONDS = 0.01
+# Of a tag that nobody has bumped: longer than any entry lives.
+READERS_TAG_SECONDS = 600.0
 # Every entry depends on it.
 EVERYTHING = "all"
 
@@ -200,7 +201,8 @@ class MetricsCacheService:
         version = new_version(time.time())
         for tag in (EVERYTHING, *tags):
             # Only where there is none: another process may be faster.
-            self._ask("add", tag_key(tag), version, timeout=None)
+            # And not for ever: a request may name any tag.
+            self._ask("add", tag_key(tag), version, timeout=READERS_TAG_SECONDS)
         return self._look(key, tags)
 
     def _keep(self, key: str, entry: Entry, *, ttl: float) -> None:
@@ -252,14 +254,3 @@ def _unkept(content: bytes) -> Entry:
 def metrics_cache() -> MetricsCacheService:
     """Return the cache of this process."""
     return MetricsCacheService()
-
-
-def lag_of(tags: Iterable[str]) -> float:
-    """Return by how many seconds an answer with these tags may be old.
-
-    None at all where it is about constituencies only; what is election-wide changes with
-    every chunk, and would never be a hit when it matters.
-    """
-    if all(tag.startswith("constituency:") for tag in tags):
-        return 0.0
-    return float(settings.ELECTION_LAG_SECONDS)

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from elections.locks import NotInTransaction, lock_constituencies
 from elections.models import Constituency, Election
 from metrics.models import HourlyStats, UpdateTrigger
+from metrics.services.freshness import forget_constituencies
 from metrics.services.groups import WORK_MEMORY, in_groups
 from metrics.services.minutes import MinuteStatsService
 from metrics.services.updates import MetricsUpdateService, Request
@@ -175,6 +176,8 @@ class HourlyStatsService:
                     constituencies_changed=len(differing),
                     minutes_changed=minutes,
                 )
+                if written or differing or minutes:
+                    forget_constituencies(ids["constituency_ids"])
                 _ask_for_refresh(hours, now=now)
                 if minutes:
                     _ask_for_series({c.election_id for c in group}, now=now)

@@ -14,9 +14,12 @@ import structlog
 from django.db import connection, transaction
 
 from elections.locks import Lock, try_lock_until_commit
+from elections.models import Election
+from elections.tags import election_tag
 from metrics import events, update_queries
 from metrics.models import UpdateTrigger
 from metrics.services.constituency_metrics import ConstituencyMetricsService
+from metrics.services.freshness import forget_constituencies, forget_tags
 from metrics.services.series import SeriesService
 from metrics.services.updates import (
     PRIORITIES,
@@ -55,6 +58,9 @@ def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> N
     for update in updates:
         asked.setdefault(int(update.key), []).append(update)
     refreshed = ConstituencyMetricsService().refresh_many(asked, now=now)
+    # Before the events: whoever hears of a change and asks gets it. And again for loaders
+    # that were killed between their commit and this.
+    forget_constituencies(asked)
     by_election: dict[int, list[ClaimedUpdate]] = {}
     for one in refreshed:
         by_election.setdefault(one.election_id, []).extend(
@@ -109,6 +115,8 @@ def rebuild_series(update: ClaimedUpdate, now: datetime) -> None:
     if not try_lock_until_commit(Lock.SERIES, election_id):
         raise NotNow("Another worker counts this series.", seconds=TAKEN_DELAY_SECONDS)
     SeriesService().rebuild(election_id, update.hours, now=now)
+    for slug in Election.objects.filter(pk=election_id).values_list("slug", flat=True):
+        forget_tags([election_tag(slug)])
 
 
 def rebuild_history(update: ClaimedUpdate, now: datetime) -> None:

@@ -34,6 +34,7 @@ from tests.transactions.test_exactness import expected_state, stored_state
 from transactions.loader import Loader
 from transactions.models import BatchStatus, ImportBatch, Transaction
 from transactions.services import ImportService
+from transactions.signals import ledger_committed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -342,14 +343,27 @@ def commits_that_fail(monkeypatch, number, fate):
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("fate", [answer_lost, never_arrived, arrives_late])
-def test_a_commit_without_an_answer_counts_once(
+def test_a_commit_without_an_answer_counts_once_and_is_told(
     election, load, settings, monkeypatch, number, fate
 ):
     load(BEFORE)
     settings.CHUNK_ROWS = 2
+    told = []
 
-    with commits_that_fail(monkeypatch, number, fate):
-        summary = load(FILE)
+    def hear(*, places, **_):
+        told.append(places)
+
+    ledger_committed.connect(hear)
+
+    try:
+        with commits_that_fail(monkeypatch, number, fate):
+            summary = load(FILE)
+    finally:
+        ledger_committed.disconnect(hear)
+
+    # Whoever keeps answers has to end them, once per chunk at least.
+    assert len(told) >= 3
+    assert {place for places in told for place in places} == {("duma", A)}
 
     batch = ImportBatch.objects.get(interval=FILE.interval)
     assert (summary.rows_read, summary.accepted) == (6, 6)

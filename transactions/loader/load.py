@@ -21,7 +21,7 @@ from transactions.loader.plan import Plan, make_plan
 from transactions.loader.records import PartCounts
 from transactions.models import ImportBatch
 from transactions.operations import Operation
-from transactions.signals import ledger_changed
+from transactions.signals import ledger_changed, ledger_committed
 
 # They tell when a contract opens and closes, and by which rules.
 TELLING_OPERATIONS = [
@@ -92,6 +92,8 @@ class Loader:
             connection.close()
             if not _is_committed(chunk):
                 raise
+            # What follows a commit was not done: its answer never came.
+            _tell_committed(chunk)
         return result
 
     def _write(self, chunk: Chunk, frame: pl.DataFrame) -> ChunkResult:
@@ -102,6 +104,7 @@ class Loader:
                 chunk.places[place].contract_id for place in sorted(missing)
             )
             raise ConstituencyGone(f"Deleted while it was being loaded: {gone}.")
+        transaction.on_commit(partial(_tell_committed, chunk))
         # Or before the server came to commit: it has by now, or never will, since the
         # locks are free.
         if self._unanswered is not None and _is_committed(chunk):
@@ -225,6 +228,11 @@ def _count_lines(chunk: Chunk, frame: pl.DataFrame, plan: Plan) -> list[PartCoun
         for line in settlement.conflicting:
             counts[line.part].conflicting += 1
     return counts
+
+
+def _tell_committed(chunk: Chunk) -> None:
+    places = [(place.election, place.contract_id) for place in chunk.places.values()]
+    ledger_committed.send_robust(sender=Loader, places=places)
 
 
 def _is_committed(chunk: Chunk) -> bool:

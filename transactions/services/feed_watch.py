@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 
 from elections.locks import lock_constituencies
 from elections.models import Constituency, ConstituencyStatus
+from elections.signals import registry_changed
 from transactions.feed_queries import FeedState, feed_states
 
 logger = structlog.get_logger(__name__)
@@ -106,6 +107,9 @@ def _under_locks(
         with transaction.atomic():
             found = find(lock_constituencies(ids[first : first + GROUP]))
             _write(found)
+            places = [(change.election, change.contract_id) for change in found]
+            if places:
+                registry_changed.send(sender=StatusChange, places=places)
         changed += found
     _log(changed)
     return changed

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from election_monitor import embedded
+from election_monitor import settings as written_settings
 from election_monitor.embedded import processes
 from metrics.cache import MetricsCacheService
 
@@ -92,7 +93,7 @@ def own_redis(redis_of_module, settings):
         client.config_set("maxmemory", 0)
         client.config_set("maxmemory-policy", "noeviction")
         client.flushall()
-    metrics = settings.CACHES["metrics"]
+    metrics = written_settings.CACHES["metrics"]
     url = f"{redis_of_module.url}&client_name=test"
     settings.CACHES = {**settings.CACHES, "metrics": metrics | {"LOCATION": url}}
     return redis_of_module

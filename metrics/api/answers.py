@@ -1,0 +1,131 @@
+"""Answers out of the cache, before the API does any work but to see who asks.
+
+A view takes part by `answer_tags`: what its answer to a request depends on. Its answer has
+to be the same for everybody who may have it.
+"""
+
+import gzip
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django.utils.http import parse_etags
+from rest_framework.exceptions import APIException
+from rest_framework.settings import api_settings
+
+from elections.tags import is_about_constituencies
+from metrics.cache import Entry, metrics_cache, metrics_key
+
+CONTENT_TYPE = "application/json"
+# Below this a compressed body is not smaller by anything that counts.
+COMPRESSED_FROM_BYTES = 1_400
+VARY = ("Accept", "Accept-Encoding", "Authorization", "Cookie", "Origin")
+
+View = Callable[..., HttpResponseBase]
+
+
+class _NotKept(Exception):
+    def __init__(self, response: HttpResponseBase) -> None:
+        super().__init__()
+        self.response = response
+
+
+class AnswerCache:
+    """Middleware: serves what is kept, and keeps what the views answer."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._get_response(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: View,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+    ) -> HttpResponseBase | None:
+        """Answer a question that takes part; leave all others to the view."""
+        tags_of = getattr(getattr(view, "cls", None), "answer_tags", None)
+        if tags_of is None or request.method not in {"GET", "HEAD"}:
+            return None
+        if not _wants_json(request) or not _may_read(request, view):
+            return None
+        is_compressed = "gzip" in request.headers.get("Accept-Encoding", "")
+        key = metrics_key(
+            "answer", path=request.get_full_path(), is_compressed=is_compressed
+        )
+        tags = tags_of(request, **kwargs)
+        try:
+            fetched = metrics_cache().fetch(
+                key,
+                lambda: _content(view, request, kwargs, is_compressed=is_compressed),
+                tags=tags,
+                lag=0.0
+                if is_about_constituencies(tags)
+                else settings.ELECTION_LAG_SECONDS,
+            )
+        except _NotKept as other:
+            return other.response
+        return _respond(request, fetched.entry, is_hit=fetched.is_hit)
+
+
+def _wants_json(request: HttpRequest) -> bool:
+    """Tell whether the answer is the plain one, whatever formats the view offers."""
+    if api_settings.URL_FORMAT_OVERRIDE in request.GET:
+        return False
+    accepted = request.headers.get("Accept", "*/*")
+    return "*/*" in accepted or CONTENT_TYPE in accepted
+
+
+def _may_read(request: HttpRequest, view: Any) -> bool:
+    """Tell whether who asks may have the answer; if not, the view says why."""
+    known: Mapping[str, Any] = view.initkwargs
+    permissions = known.get("permission_classes", view.cls.permission_classes)
+    is_anonymous = "Authorization" not in request.headers
+    if is_anonymous and all(getattr(each, "is_open", bool)() for each in permissions):
+        return True
+    asked = view.cls(**known)
+    asked.action_map = getattr(view, "actions", {})
+    asked.request = asked.initialize_request(request)
+    try:
+        asked.perform_authentication(asked.request)
+        asked.check_permissions(asked.request)
+    except APIException:
+        return False
+    return True
+
+
+def _content(
+    view: View, request: HttpRequest, kwargs: Mapping[str, Any], *, is_compressed: bool
+) -> bytes:
+    response: Any = view(request, **kwargs)
+    if hasattr(response, "render"):
+        response.render()
+    if response.status_code != 200 or response.streaming:
+        raise _NotKept(response)
+    content: bytes = response.content
+    if is_compressed and len(content) >= COMPRESSED_FROM_BYTES:
+        return gzip.compress(content, compresslevel=6, mtime=0)
+    return content
+
+
+def _respond(request: HttpRequest, entry: Entry, *, is_hit: bool) -> HttpResponse:
+    etag = f'"{entry.etag}"'
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    response: HttpResponse
+    if "*" in known or etag in {tag.removeprefix("W/") for tag in known}:
+        response = HttpResponseNotModified()
+    else:
+        response = HttpResponse(entry.content, content_type=CONTENT_TYPE)
+        if entry.content[:2] == b"\x1f\x8b":
+            response["Content-Encoding"] = "gzip"
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, no-cache"
+    response["X-Cache"] = "HIT" if is_hit else "MISS"
+    patch_vary_headers(response, VARY)
+    return response
