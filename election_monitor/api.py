@@ -25,6 +25,7 @@ from rest_framework.exceptions import (
     ValidationError,
 )
 from rest_framework.filters import OrderingFilter
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -46,6 +47,35 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 def invalid(parameter: str, message: str, code: str) -> ValidationError:
     """Return the error 400 that names `parameter`."""
     return ValidationError({parameter: [ErrorDetail(message, code=code)]})
+
+
+class ContentNegotiation(DefaultContentNegotiation):
+    """A format that the address names holds, whatever the client says it accepts."""
+
+    def filter_renderers(self, renderers: Any, format: str) -> Any:
+        """Return the renderers of a format.
+
+        Raises:
+            ValidationError: there is none.
+        """
+        found = [renderer for renderer in renderers if renderer.format == format]
+        if not found:
+            choices = ", ".join(sorted({renderer.format for renderer in renderers}))
+            message = f"No such format here. Choose from {choices}."
+            raise invalid(
+                str(self.settings.URL_FORMAT_OVERRIDE), message, "invalid_choice"
+            )
+        return found
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> Any:
+        """Return the renderer and the type of what it writes."""
+        stated = request.query_params.get(str(self.settings.URL_FORMAT_OVERRIDE))
+        if not stated:
+            return super().select_renderer(request, renderers, format_suffix)
+        [renderer, *_] = self.filter_renderers(renderers, stated)
+        return renderer, renderer.media_type
 
 
 class PublicReadOrStaff(BasePermission):
@@ -162,8 +192,13 @@ class FilterBackend(DjangoFilterBackend):  # type: ignore[misc]
     ) -> "QuerySet[Model]":
         is_list = not view.detail
         filterset = self.get_filterset(request, queryset, view) if is_list else None
-        known = set(filterset.filters) if filterset else set()
-        refuse_unusable(request.query_params, known | _shared_parameters(view))
+        lengths = dict.fromkeys(_shared_parameters(view), PARAMETER_LENGTH)
+        if filterset:
+            lengths |= {
+                name: each.extra.get("max_length", PARAMETER_LENGTH)
+                for name, each in filterset.filters.items()
+            }
+        refuse_unusable(request.query_params, lengths)
         if filterset is None:
             return queryset
         filtered: QuerySet[Model] = super().filter_queryset(request, queryset, view)
@@ -176,31 +211,37 @@ class FilterBackend(DjangoFilterBackend):  # type: ignore[misc]
         return view.bound_filterset
 
 
-def refuse_unusable(parameters: QueryDict, known: Iterable[str]) -> None:
-    """Refuse parameters that are unknown, too long or hold a NUL.
+def refuse_unusable(parameters: QueryDict, known: Mapping[str, int]) -> None:
+    """Refuse parameters that are unknown, repeated, too long or hold a NUL.
+
+    `known` says how long each may be.
 
     Raises:
         ValidationError: names every one of them.
     """
-    names = sorted(known)
     errors: dict[str, list[ErrorDetail]] = {}
     for name, values in parameters.lists():
-        if (error := _fault(name, values, names)) is not None:
+        if (error := _fault(name, values, known)) is not None:
             errors[name[:PARAMETER_LENGTH]] = [error]
     if errors:
         raise ValidationError(errors)
 
 
-def _fault(name: str, values: Sequence[str], known: list[str]) -> ErrorDetail | None:
+def _fault(
+    name: str, values: Sequence[str], known: Mapping[str, int]
+) -> ErrorDetail | None:
     if name not in known:
-        choices = ", ".join(known) or "none"
+        choices = ", ".join(sorted(known)) or "none"
         message = f"No such parameter here. Known: {choices}."
         return ErrorDetail(message, code="unknown_parameter")
+    if len(values) > 1:
+        # The last one would hold, and nobody would be told of the others.
+        return ErrorDetail("State it once.", code="repeated")
     if any("\0" in value for value in values):
         message = "Null characters are not allowed."
         return ErrorDetail(message, code="null_characters_not_allowed")
-    if any(len(value) > PARAMETER_LENGTH for value in values):
-        message = f"Use at most {PARAMETER_LENGTH} characters."
+    if any(len(value) > known[name] for value in values):
+        message = f"Use at most {known[name]} characters."
         return ErrorDetail(message, code="max_length")
     return None
 
@@ -233,7 +274,7 @@ class StrictOrderingFilter(OrderingFilter):
         stated = request.query_params.get(self.ordering_param, "")
         terms = [term.strip() for term in stated.split(",") if term.strip()]
         self._refuse_unknown(terms, offered)
-        wanted = [_order(queryset.model, offered, term) for term in terms]
+        wanted = [_order(queryset, offered, term) for term in terms]
         return queryset.order_by(*wanted, *view.ordering) if wanted else queryset
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
@@ -262,21 +303,28 @@ class StrictOrderingFilter(OrderingFilter):
             raise invalid(self.ordering_param, message, "invalid_choice")
 
 
-def _order(model: type[Model], offered: Mapping[str, str], term: str) -> OrderBy:
+def _order(queryset: "QuerySet[Any]", offered: Mapping[str, str], term: str) -> OrderBy:
     path = offered[term.removeprefix("-")]
     if not term.startswith("-"):
         return F(path).asc()
     # Asked of every column, this would keep the database from reading along an index.
-    return F(path).desc(nulls_last=_is_nullable(model, path) or None)
+    return F(path).desc(nulls_last=_is_nullable(queryset, path) or None)
 
 
-def _is_nullable(model: type[Model], path: str) -> bool:
-    try:
-        field: Any = model._meta.get_field(path)
-    except FieldDoesNotExist:
-        return False
-    # What the database generates is null by its output field.
-    return bool(getattr(field, "output_field", field).null)
+def _is_nullable(queryset: "QuerySet[Any]", path: str) -> bool:
+    if (computed := queryset.query.annotations.get(path)) is not None:
+        return bool(computed.output_field.null)
+    model: Any = queryset.model
+    for name in path.split("__"):
+        try:
+            field = model._meta.get_field(name)
+        except FieldDoesNotExist:
+            return False
+        # What the database generates is null by its output field.
+        if getattr(field, "output_field", field).null:
+            return True
+        model = field.related_model
+    return False
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

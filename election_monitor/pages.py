@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
-from election_monitor.api import refuse_unusable
+from election_monitor.api import PARAMETER_LENGTH, refuse_unusable
 from elections.models import Election
 from elections.queries import elections_at_a_glance
 from transactions.queries import (
@@ -94,7 +94,8 @@ class ApiSchema(SpectacularAPIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        refuse_unusable(request.query_params, ["format", "lang"])
+        known = dict.fromkeys(("format", "lang"), PARAMETER_LENGTH)
+        refuse_unusable(request.query_params, known)
 
 
 # Swagger UI writes style attributes; its start-up script comes from an address of ours.

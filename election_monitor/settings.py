@@ -215,6 +215,7 @@ REST_FRAMEWORK = {
         "election_monitor.api.StrictOrderingFilter",
         "rest_framework.filters.SearchFilter",
     ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "election_monitor.api.ContentNegotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "election_monitor.api.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
@@ -228,6 +229,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "ConstituencyStatusEnum": "elections.models.ConstituencyStatus",
+    },
 }
 
 # Update queue --------------------------------------------------------------------

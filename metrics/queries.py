@@ -1,16 +1,25 @@
 """Every read that the API and the pages need, named by what it returns."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import (
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    OuterRef,
+    QuerySet,
+)
+from django.db.models.functions import Cast, NullIf
 
 from elections.models import Constituency, Election, Region
-from elections.queries import as_of_by_election
+from elections.queries import TOTALS, as_of_by_election, constituencies
 from metrics.models import HourlyStats
 from metrics.sql import statements
 from transactions.queries import Coverage, coverage, coverage_by_constituency
@@ -29,6 +38,64 @@ def contract_ids(*, election: str | None = None) -> list[str]:
     if election is not None:
         constituencies = constituencies.filter(election__slug=election)
     return list(constituencies.values_list("contract_id", flat=True))
+
+
+# As the services compute it, to the last digit.
+ABANDONMENT_RATE = ExpressionWrapper(
+    Cast(F("bulletins_issued") - F("votes_cast"), FloatField())
+    * 100
+    / NullIf(F("bulletins_issued"), 0),
+    output_field=FloatField(null=True),
+)
+# What a table of constituencies may show, and where it stands.
+TABLE_COLUMNS = {
+    "contract_id": "contract_id",
+    "name": "name",
+    "region": "region__code",
+    "district": "district",
+    "status": "status",
+    "registered_voters": "registered_voters",
+    **{name: name for name in TOTALS},
+    "participation_rate": "participation_rate",
+    "abandonment_rate": "abandonment_rate",
+    "anomaly_count": "anomaly_count",
+    "anomaly_score": "anomaly_score",
+    "last_transaction_at": "last_transaction_at",
+    "version": "version",
+}
+
+
+def constituencies_with_rates() -> "QuerySet[Constituency]":
+    """Return all constituencies by contract id, with `abandonment_rate`."""
+    return constituencies().annotate(abandonment_rate=ABANDONMENT_RATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Figures of all constituencies of an election, a list per column."""
+
+    as_of: datetime | None
+    count: int
+    columns: dict[str, list[Any]]
+
+
+def constituency_table(election_id: int, names: Iterable[str]) -> Table:
+    """Return columns of an election's constituencies, by contract id, in one query.
+
+    Names are those of TABLE_COLUMNS. `as_of` is the newest ledger time among the rows.
+    """
+    wanted = ["last_transaction_at", *names]
+    rows = list(
+        constituencies_with_rates()
+        .filter(election=election_id)
+        .values_list(*(TABLE_COLUMNS[name] for name in wanted))
+    )
+    moments, *columns = zip(*rows, strict=True) if rows else ([] for _ in wanted)
+    return Table(
+        as_of=max((moment for moment in moments if moment), default=None),
+        count=len(rows),
+        columns=dict(zip(wanted[1:], map(list, columns), strict=True)),
+    )
 
 
 def hourly_stats() -> "QuerySet[HourlyStats]":
@@ -69,6 +136,11 @@ def coverage_in(scope: Scope) -> Coverage | None:
         election_ids=_id_of(scope.election),
         region_ids=_id_of(scope.region),
     )
+
+
+def is_simulated_in(scope: Scope) -> bool:
+    """Tell whether any election in `scope` is not a real one."""
+    return scope.constituencies.filter(election__is_simulated=True).exists()
 
 
 def _id_of(chosen: Constituency | Election | Region | None) -> list[int] | None:
@@ -203,10 +275,16 @@ def silent_hours(election_id: int) -> list[datetime]:
         return [hour for (hour,) in cursor.fetchall()]
 
 
-def active_constituency_count(
-    election_id: int, *, start: datetime | None = None, end: datetime | None = None
-) -> int:
-    """Return how many constituencies of an election had a transaction in the period."""
+def active_constituency_counts(
+    election_ids: Iterable[int],
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> dict[int, int]:
+    """Return how many constituencies had a transaction in the period, by election.
+
+    Elections without any are left out.
+    """
     hours = HourlyStats.objects.filter(
         constituency=OuterRef("pk"), transaction_count__gt=0
     )
@@ -214,7 +292,9 @@ def active_constituency_count(
         hours = hours.filter(hour__gte=start)
     if end is not None:
         hours = hours.filter(hour__lt=end)
-    return Constituency.objects.filter(Exists(hours), election=election_id).count()
+    active = Constituency.objects.filter(Exists(hours), election__in=list(election_ids))
+    counts = active.order_by("election").values_list("election")
+    return dict(counts.annotate(number=Count("pk")))
 
 
 def anomaly_score(constituency_id: int) -> float | None:

@@ -10,8 +10,6 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 NOTHING = SafeString('<span class="em-nothing" title="not known">–</span>')
-# A spreadsheet takes a cell that begins with one of these for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def number(value: float | None) -> SafeString:
@@ -119,13 +117,3 @@ def links(pages: list[tuple[str, str]]) -> SafeString:
     items = ((address, label) for label, address in pages)
     joined = format_html_join(" · ", '<a href="{}">{}</a>', items)
     return format_html('<span class="em-links">{}</span>', joined)
-
-
-def neutralised(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
-
-
-def as_published(cell: str) -> str:
-    """Take back what `neutralised` did: an export can be imported again."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA_STARTS) else cell

@@ -18,7 +18,6 @@ from import_export.instance_loaders import CachedInstanceLoader
 from import_export.resources import ModelResource
 from import_export.widgets import Widget
 
-from elections.admin.cells import as_published, neutralised
 from elections.locks import lock_constituencies
 from elections.models import (
     Constituency,
@@ -27,6 +26,7 @@ from elections.models import (
     RegisterSource,
     validate_instant,
 )
+from elections.spreadsheets import as_published, neutralised
 
 # Longer numbers do not fit the column.
 MOST_DIGITS = 10

@@ -1,10 +1,69 @@
-"""What the registry can be filtered by."""
+"""What the registry can be filtered by, and what others filter by, too."""
 
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.dateparse import parse_datetime
 from django_filters import (  # type: ignore[import-untyped]
     rest_framework as filters,
 )
 
 from elections.models import Constituency, ConstituencyStatus, Election, Region
+
+
+class MomentField(forms.Field):
+    """An instant: ISO 8601, with its offset, since a bare time means many."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        """Return an aware datetime, None for an empty value.
+
+        Raises:
+            ValidationError: no date and time, or no offset.
+        """
+        if value in self.empty_values:
+            return None
+        # A "+" that was not written as %2B arrives as a space.
+        text = value.replace(" ", "+") if "T" in value else value
+        try:
+            moment = parse_datetime(text)
+        except ValueError:
+            moment = None
+        if moment is None:
+            message = "Use ISO 8601, such as 2026-09-18T08:00:00+03:00."
+            raise ValidationError(message, code="invalid")
+        if moment.tzinfo is None:
+            message = "Give the offset, such as 2026-09-18T08:00:00+03:00 or …Z."
+            raise ValidationError(message, code="offset_missing")
+        return moment
+
+
+class MomentFilter(filters.IsoDateTimeFilter):  # type: ignore[misc]
+    field_class = MomentField
+
+
+class PeriodForm(forms.Form):
+    """Refuses a period that ends before it starts."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        start, end = cleaned.get("start"), cleaned.get("end")
+        if start and end and start >= end:
+            message = "The period is empty: its end lies after its start."
+            self.add_error("end", ValidationError(message, code="period_empty"))
+        return cleaned
+
+
+def constituency_filter(**options: Any) -> filters.ModelChoiceFilter:
+    """Return a filter by the contract id; an unknown one is an error."""
+    return filters.ModelChoiceFilter(
+        queryset=Constituency.objects.select_related("election"),
+        to_field_name="contract_id",
+        label="Contract id of a constituency.",
+        error_messages={"invalid_choice": "No constituency has this contract id."},
+        **options,
+    )
 
 
 def election_filter(field_name: str = "election") -> filters.ModelChoiceFilter:

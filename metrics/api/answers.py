@@ -1,7 +1,8 @@
 """Answers out of the cache, before the API does any work but to see who asks.
 
-A view takes part by `answer_tags`: what its answer to a request depends on. Its answer has
-to be the same for everybody who may have it.
+A view takes part by `answer_tags`: what its answer to a request depends on; it may say by
+`answer_seconds` how long it holds where nothing changes. Its answer has to be the same for
+everybody who may have it.
 """
 
 import gzip
@@ -17,14 +18,15 @@ from rest_framework.exceptions import APIException
 from rest_framework.settings import api_settings
 
 from elections.tags import is_about_constituencies
-from metrics.cache import Entry, metrics_cache, metrics_key
+from metrics.cache import TTL_SECONDS, Entry, metrics_cache, metrics_key
 
 CONTENT_TYPE = "application/json"
 # Below this a compressed body is not smaller by anything that counts.
 COMPRESSED_FROM_BYTES = 1_400
 VARY = ("Accept", "Accept-Encoding", "Authorization", "Cookie", "Origin")
 
-View = Callable[..., HttpResponseBase]
+# Of REST framework: with its class, and what it was made with.
+View = Any
 
 
 class _NotKept(Exception):
@@ -65,6 +67,7 @@ class AnswerCache:
                 key,
                 lambda: _content(view, request, kwargs, is_compressed=is_compressed),
                 tags=tags,
+                ttl=getattr(view.cls, "answer_seconds", TTL_SECONDS),
                 lag=0.0
                 if is_about_constituencies(tags)
                 else settings.ELECTION_LAG_SECONDS,

@@ -1,69 +1,35 @@
-"""What figures can be filtered by."""
+"""What figures can be filtered by, and the parameters of views that filter nothing."""
 
-from datetime import datetime
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils.dateparse import parse_datetime
+from django.db.models import QuerySet
 from django_filters import (  # type: ignore[import-untyped]
     rest_framework as filters,
 )
 
-from elections.api.filters import election_filter, region_filter
-from elections.models import Constituency
+from elections.api.filters import (
+    MomentFilter,
+    PeriodForm,
+    constituency_filter,
+    election_filter,
+    region_filter,
+)
+from elections.models import Constituency, ConstituencyStatus
 from metrics.models import HourlyStats
+from metrics.queries import TABLE_COLUMNS, Unit
+from metrics.realtime_queries import BUCKETS
 
-
-class MomentField(forms.Field):
-    """An instant: ISO 8601, with its offset, since a bare time means many."""
-
-    def to_python(self, value: Any) -> datetime | None:
-        """Return an aware datetime, None for an empty value.
-
-        Raises:
-            ValidationError: no date and time, or no offset.
-        """
-        if value in self.empty_values:
-            return None
-        # A "+" that was not written as %2B arrives as a space.
-        text = value.replace(" ", "+") if "T" in value else value
-        try:
-            moment = parse_datetime(text)
-        except ValueError:
-            moment = None
-        if moment is None:
-            message = "Use ISO 8601, such as 2026-09-18T08:00:00+03:00."
-            raise ValidationError(message, code="invalid")
-        if moment.tzinfo is None:
-            message = "Give the offset, such as 2026-09-18T08:00:00+03:00 or …Z."
-            raise ValidationError(message, code="offset_missing")
-        return moment
-
-
-class MomentFilter(filters.IsoDateTimeFilter):  # type: ignore[misc]
-    field_class = MomentField
-
-
-class PeriodForm(forms.Form):
-    """Refuses a period that ends before it starts."""
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        start, end = cleaned.get("start"), cleaned.get("end")
-        if start and end and start >= end:
-            message = "The period is empty: its end lies after its start."
-            self.add_error("end", ValidationError(message, code="period_empty"))
-        return cleaned
+PERIODS_OFFERED = [Unit.HOUR, Unit.DAY, Unit.WEEK, Unit.MONTH]
+COMPARED_AT_MOST = 100
+# As long as an address may be for the web server.
+LONGEST_LIST = 4_000
 
 
 class HourlyStatsFilterSet(filters.FilterSet):  # type: ignore[misc]
-    constituency = filters.ModelChoiceFilter(
-        queryset=Constituency.objects.all(),
-        to_field_name="contract_id",
-        label="Contract id of a constituency.",
-        error_messages={"invalid_choice": "No constituency has this contract id."},
-    )
+    constituency = constituency_filter()
     election = election_filter()
     region = region_filter("constituency__region")
     start = MomentFilter(
@@ -77,3 +43,100 @@ class HourlyStatsFilterSet(filters.FilterSet):  # type: ignore[misc]
         model = HourlyStats
         form = PeriodForm
         fields = ["constituency", "election", "region", "start", "end"]
+
+
+class MemberFilterSet(filters.FilterSet):  # type: ignore[misc]
+    """Constituencies of one election."""
+
+    region = region_filter()
+    status = filters.ChoiceFilter(choices=ConstituencyStatus.choices)
+
+    class Meta:
+        model = Constituency
+        fields = ["region", "status"]
+
+
+class Parameters(filters.FilterSet):  # type: ignore[misc]
+    """Parameters that choose no rows: a view reads them from the cleaned form."""
+
+    def filter_queryset(self, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        """Return the rows as they are."""
+        return queryset
+
+
+class PeriodParameters(Parameters):
+    start = MomentFilter(label="Start of the first hour, included.")
+    end = MomentFilter(label="End of the period, not included.")
+
+    class Meta:
+        form = PeriodForm
+
+
+class PeriodsParameters(PeriodParameters):
+    period = filters.ChoiceFilter(
+        choices=[(unit.value, unit.value) for unit in PERIODS_OFFERED],
+        label="What hours are put together by; `day` where it is left out.",
+    )
+
+
+class TimelineParameters(PeriodParameters):
+    bucket = filters.ChoiceFilter(
+        choices=[(name, name) for name in BUCKETS],
+        label="Length of a bucket; `5m` where it is left out.",
+    )
+
+
+class WordsField(forms.CharField):
+    """Different words, divided by commas."""
+
+    def __init__(
+        self,
+        *,
+        at_most: int | None = None,
+        known: Collection[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.at_most, self.known = at_most, known
+        super().__init__(**kwargs)
+
+    def clean(self, value: Any) -> list[str]:
+        """Return the words in their order.
+
+        Raises:
+            ValidationError: one comes twice or is unknown, or they are many.
+        """
+        text = super().clean(value)
+        words = [word.strip() for word in text.split(",")] if text else []
+        if len(set(words)) < len(words):
+            raise ValidationError("State each of them once.", code="repeated")
+        if self.at_most and len(words) > self.at_most:
+            message = f"Name at most {self.at_most}."
+            raise ValidationError(message, code="too_many")
+        unknown = [word for word in words if self.known and word not in self.known]
+        if unknown:
+            choices = ", ".join(self.known)
+            message = f"Unknown: {', '.join(unknown)}. Choose from {choices}."
+            raise ValidationError(message, code="invalid_choice")
+        return words
+
+
+class WordsFilter(filters.CharFilter):  # type: ignore[misc]
+    field_class = WordsField
+
+
+class CompareParameters(PeriodParameters):
+    ids = WordsFilter(
+        required=True,
+        max_length=LONGEST_LIST,
+        at_most=COMPARED_AT_MOST,
+        label=f"Contract ids, divided by commas, {COMPARED_AT_MOST} at most.",
+    )
+
+
+class TableParameters(Parameters):
+    columns = WordsFilter(
+        known=list(TABLE_COLUMNS),
+        label="Columns wanted, divided by commas: any of "
+        f"{', '.join(TABLE_COLUMNS)}. All but district and abandonment_rate where "
+        "it is left out.",
+    )

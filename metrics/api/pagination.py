@@ -9,24 +9,25 @@ if TYPE_CHECKING:
 else:
     DefaultPagination = api_settings.DEFAULT_PAGINATION_CLASS
 
-COUNT = {"type": "integer", "minimum": 0}
+COUNT = {"type": "integer", "minimum": 0, "example": 4}
 
 
 class FiguresPagination(DefaultPagination):
-    """The default pages; the view adds `as_of` and `coverage`."""
+    """The default pages; the view adds what `base.ProvenanceSerializer` describes."""
 
     example_path = "/api/v1/hourly-stats/"
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Describe both, beside the rows."""
         described = super().get_paginated_response_schema(schema)
-        described["required"] += ["as_of", "coverage"]
+        described["required"] += ["as_of", "coverage", "is_simulated"]
         described["properties"] |= {
             "as_of": {
                 "type": "string",
                 "format": "date-time",
                 "nullable": True,
                 "description": "Newest ledger time of the elections chosen.",
+                "example": "2026-09-18T12:50:00Z",
             },
             "coverage": {
                 "type": "object",
@@ -35,6 +36,11 @@ class FiguresPagination(DefaultPagination):
                 "null where none is fed by hour files.",
                 "required": ["received", "expected"],
                 "properties": {"received": COUNT, "expected": COUNT},
+            },
+            "is_simulated": {
+                "type": "boolean",
+                "description": "All of it, or a part, is made by simulate_election.",
+                "example": False,
             },
         }
         return described

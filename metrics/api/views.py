@@ -1,24 +1,26 @@
-"""The figures over HTTP."""
+"""Hourly statistics over HTTP: in pages, or all rows at once."""
 
-from dataclasses import asdict
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import mixins, viewsets
-from rest_framework.fields import DateTimeField
-from rest_framework.filters import SearchFilter
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from elections.tags import HOURLY_STATS, constituency_tag, election_tag
 from metrics import queries
+from metrics.api import bulk, examples
+from metrics.api.base import WITHOUT_SEARCH, Provenance, envelope
+from metrics.api.bulk import CsvRenderer, ParquetRenderer
 from metrics.api.filters import HourlyStatsFilterSet
 from metrics.api.pagination import FiguresPagination
 from metrics.api.serializers import HourlyStatsSerializer
 from metrics.models import HourlyStats
 
-DEFAULTS: Any = api_settings.DEFAULT_FILTER_BACKENDS
+JSON_FIRST: Any = api_settings.DEFAULT_RENDERER_CLASSES
 
 
 class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlyStats]):
@@ -31,8 +33,7 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
     serializer_class = HourlyStatsSerializer
     filterset_class = HourlyStatsFilterSet
     pagination_class = FiguresPagination
-    # `coverage` is not known of what a search finds.
-    filter_backends = [backend for backend in DEFAULTS if backend is not SearchFilter]
+    filter_backends = WITHOUT_SEARCH
     ordering = ["hour", "constituency__contract_id"]
     ordering_fields = {"constituency": "constituency__contract_id"} | {
         name: name
@@ -48,6 +49,7 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
             "anomaly_count",
         )
     }
+    renderer_classes = [*JSON_FIRST, CsvRenderer, ParquetRenderer]
     bound_filterset: HourlyStatsFilterSet
 
     @staticmethod
@@ -57,17 +59,51 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
         slug = request.GET.get("election")
         return [election_tag(slug) if slug else HOURLY_STATS]
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+    @extend_schema(
+        examples=[
+            OpenApiExample(
+                "Answer",
+                value=examples.HOURLY_STATS,
+                response_only=True,
+                media_type="application/json",
+            )
+        ],
+        responses={
+            (200, "application/json"): HourlyStatsSerializer(many=True),
+            (200, CsvRenderer.media_type): OpenApiTypes.STR,
+            (200, ParquetRenderer.media_type): OpenApiTypes.BINARY,
+        },
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        """Return a page of rows; as CSV or Parquet all of them, without pages."""
+        stats = self.filter_queryset(self.get_queryset())
+        written_as = request.accepted_renderer.format
+        is_bulk = written_as in bulk.BULK_FORMATS
+        if is_bulk:
+            bulk.refuse_paging(request)
+        page = None if is_bulk else self.paginate_queryset(stats)
         scope = self._scope()
         as_of = queries.as_of_in(scope)
-        coverage = queries.coverage_in(scope)
+        source = Provenance(
+            max(as_of.values(), default=None),
+            queries.coverage_in(scope),
+            queries.is_simulated_in(scope),
+        )
+        if page is None:
+            return bulk.answer(stats, written_as=written_as, as_of=as_of, source=source)
         rows = HourlyStatsSerializer(page, many=True, context={"as_of": as_of})
         answer = self.get_paginated_response(rows.data)
-        newest = max(as_of.values(), default=None)
-        answer.data["as_of"] = newest and DateTimeField().to_representation(newest)
-        answer.data["coverage"] = coverage and asdict(coverage)
+        answer.data |= envelope(source)
         return answer
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Write what is no file as JSON: an error is none."""
+        if isinstance(response, Response) and hasattr(request, "accepted_renderer"):
+            request.accepted_renderer = self.get_renderers()[0]
+            request.accepted_media_type = request.accepted_renderer.media_type
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def _scope(self) -> queries.Scope:
         chosen = self.bound_filterset.form.cleaned_data

@@ -3,9 +3,15 @@
 from metrics.cache.decorator import cached_metrics
 from metrics.cache.entries import Entry
 from metrics.cache.keys import metrics_key
-from metrics.cache.service import Fetched, MetricsCacheService, metrics_cache
+from metrics.cache.service import (
+    TTL_SECONDS,
+    Fetched,
+    MetricsCacheService,
+    metrics_cache,
+)
 
 __all__ = [
+    "TTL_SECONDS",
     "Entry",
     "Fetched",
     "MetricsCacheService",

@@ -10,12 +10,14 @@ from metrics.services.constituency_metrics import (
     ActivityPattern,
     Metrics,
     PeriodMetrics,
+    PeriodSeries,
     VelocityTrend,
     activity_pattern,
     figures,
-    periods,
+    period_series,
     velocity_trend,
 )
+from transactions.feed_queries import silent_constituencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +63,24 @@ class ElectionMetricsService:
             register_entries=total.registered_voters,
             register_constituency_count=total.register_constituency_count,
             constituency_count=total.constituency_count,
-            active_constituency_count=queries.active_constituency_count(
-                election.pk, start=start, end=end
-            ),
+            active_constituency_count=queries.active_constituency_counts(
+                [election.pk], start=start, end=end
+            ).get(election.pk, 0),
             **figures(total, sums[Unit.HOUR_OF_DAY]),
         )
 
-    def metrics_by_period(
+    def silent_constituency_count(self, election: Election, *, now: datetime) -> int:
+        """Return how many feeds are silent at `now`, of those that should be heard."""
+        return len(silent_constituencies([election.pk], now=now))
+
+    def period_series(
         self,
         election: Election,
         *,
         period: str,
         start: datetime | None = None,
         end: datetime | None = None,
-    ) -> list[PeriodMetrics]:
+    ) -> PeriodSeries:
         """Return every hour, day, week (from Monday) or month, also empty ones.
 
         As those of a constituency, but a file that only some constituencies miss makes
@@ -84,7 +90,23 @@ class ElectionMetricsService:
             UnknownPeriod: `period` is none of the four.
             TooManyHours: the answer would be about more than anybody looks at.
         """
-        return periods(_asked(election, start=start, end=end), period)
+        return period_series(_asked(election, start=start, end=end), period)
+
+    def metrics_by_period(
+        self,
+        election: Election,
+        *,
+        period: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[PeriodMetrics]:
+        """Return the periods of `period_series` alone.
+
+        Raises:
+            UnknownPeriod, TooManyHours: as `period_series`.
+        """
+        series = self.period_series(election, period=period, start=start, end=end)
+        return list(series.periods)
 
     def hourly_activity_pattern(
         self,

@@ -133,7 +133,7 @@ OTHER = row(
 )
 
 
-def answer(*rows, as_of, coverage):
+def answer(*rows, as_of, coverage, is_simulated=True):
     return {
         "count": len(rows),
         "next": None,
@@ -141,6 +141,7 @@ def answer(*rows, as_of, coverage):
         "results": list(rows),
         "as_of": as_of,
         "coverage": coverage,
+        "is_simulated": is_simulated,
     }
 
 
@@ -170,12 +171,14 @@ def test_the_moment_and_the_coverage_are_those_of_what_is_chosen(
 
 def test_coverage_is_null_where_there_are_no_hour_files(get, two_elections):
     assert get(election="b") == answer(
-        OTHER, as_of="2026-09-18T08:00:00Z", coverage=None
+        OTHER, as_of="2026-09-18T08:00:00Z", coverage=None, is_simulated=False
     )
 
 
 def test_a_constituency_of_another_election_has_nothing(get, two_elections):
-    assert get(constituency="A", election="b") == answer(as_of=None, coverage=None)
+    assert get(constituency="A", election="b") == answer(
+        as_of=None, coverage=None, is_simulated=False
+    )
 
 
 def test_another_constituency_of_the_election_tells_the_time_too(get, two_elections):
@@ -237,6 +240,13 @@ UNKNOWN = f"No such parameter here. Known: {KNOWN}."
         ("election", "none", "No election has this slug.", "invalid_choice"),
         ("region", "none", "No region has this code.", "invalid_choice"),
         ("constituency", "\0", "Null characters are not allowed.", None),
+        ("election", ["a", "b"], "State it once.", "repeated"),
+        (
+            "format",
+            "xml",
+            "No such format here. Choose from csv, json, parquet.",
+            "invalid_choice",
+        ),
         ("search", "A", UNKNOWN, "unknown_parameter"),
         ("hour", "5", UNKNOWN, "unknown_parameter"),
     ],
@@ -277,6 +287,7 @@ def test_a_page_carries_the_moment_too(get, two_elections):
         "results": [OTHER],
         "as_of": "2026-09-18T08:00:00Z",
         "coverage": {"received": 1, "expected": 1},
+        "is_simulated": True,
     }
 
 
@@ -293,10 +304,11 @@ def test_without_public_reading_one_has_to_sign_in(get, settings):
     assert get(403)["code"] == "not_authenticated"
 
 
-# Rows, their number, the moments, the coverage; and each filter looks up its choice.
+# Rows, their number, the moments, the coverage, whether they are real; and each filter
+# looks up its choice.
 @pytest.mark.parametrize(
     ("parameters", "queries"),
-    [({}, 4), ({"election": "a"}, 5), ({"constituency": "A", "election": "a"}, 6)],
+    [({}, 5), ({"election": "a"}, 6), ({"constituency": "A", "election": "a"}, 7)],
 )
 def test_the_number_of_queries_is_fixed(
     get, two_elections, parameters, queries, django_assert_num_queries

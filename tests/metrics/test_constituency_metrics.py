@@ -693,6 +693,7 @@ def test_the_pattern_has_all_hours_of_the_day_and_all_weekdays(day):
     # 18 September 2026 is a Friday.
     friday = Activity(5, 6, 7, 16, 3, 5 / 3, 2.0)
     assert pattern == ActivityPattern(
+        as_of=DAY + timedelta(hours=12, minutes=50),
         by_hour_of_day=tuple(hours[slot] for slot in range(24)),
         by_weekday=tuple((nothing | {5: friday})[slot] for slot in range(1, 8)),
     )

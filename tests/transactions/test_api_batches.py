@@ -524,8 +524,8 @@ def test_a_session_needs_its_token_against_forged_requests(election):
     assert told["code"] == "permission_denied"
 
 
-def test_the_address_cannot_be_read(feeder):
-    assert feeder.get(ADDRESS).status_code == 405
+def test_who_feeds_the_ledger_cannot_read_it(feeder):
+    assert feeder.get(ADDRESS).status_code == 403
 
 
 # Back-pressure ---------------------------------------------------------------------

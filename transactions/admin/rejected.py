@@ -21,6 +21,7 @@ from elections.admin.filters import (
     FormFilter,
     Input,
 )
+from elections.spreadsheets import neutralised
 from transactions.admin.batches import (
     PROBLEMS_SHOWN,
     BatchFilter,
@@ -260,7 +261,7 @@ def _csv_lines(rows: "QuerySet[RejectedRow]") -> Iterator[str]:
             "yes" if row.is_cut else "no",
             row.resolved_by_id or "",
         ]
-        yield writer.writerow(cells.neutralised(str(value)) for value in values)
+        yield writer.writerow(neutralised(str(value)) for value in values)
 
 
 def _tell_correction(

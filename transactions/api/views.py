@@ -3,20 +3,22 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_orjson_renderer.parsers import ORJSONParser
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import SearchFilter
 from rest_framework.parsers import MultiPartParser
+from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from transactions import queries
+from transactions.api import ledger
 from transactions.api.filters import ImportBatchFilterSet
 from transactions.api.limits import (
     MULTIPART_BYTES,
@@ -24,6 +26,7 @@ from transactions.api.limits import (
     BoundedBody,
     TooLarge,
 )
+from transactions.api.pagination import LedgerPagination
 from transactions.api.permissions import MayFeed
 from transactions.api.serializers import (
     ConflictingRowSerializer,
@@ -34,7 +37,13 @@ from transactions.api.serializers import (
     UploadSerializer,
     VanishedRowSerializer,
 )
-from transactions.models import ConflictingRow, ImportBatch, RejectedRow, VanishedRow
+from transactions.models import (
+    ConflictingRow,
+    ImportBatch,
+    RejectedRow,
+    Transaction,
+    VanishedRow,
+)
 from transactions.services import UnusableName, load_rows, receive_upload
 
 ROWS = "transactions"
@@ -45,20 +54,47 @@ REFUSED = {
 }
 
 
-class TransactionViewSet(BoundedBody, viewsets.GenericViewSet[Model]):
+class TransactionViewSet(BoundedBody, viewsets.GenericViewSet[Transaction]):
     """Rows of the ledger, fed by whoever has them first."""
 
+    queryset = ledger.ledger()
     permission_classes = [MayFeed]
     parser_classes = [ORJSONParser]
     serializer_class = PostedRowsSerializer
-    pagination_class = None
-    filter_backends: list[Any] = []
+    filterset_class = ledger.LedgerFilterSet
+    filter_backends = ledger.LEDGER_BACKENDS
+    pagination_class = LedgerPagination
+    bound_filterset: ledger.LedgerFilterSet
 
     def largest_body(self) -> int:
         return settings.API_BATCH_BYTES
 
+    def get_permissions(self) -> list[Any]:
+        # Most minutes of a constituency hold a single voter.
+        is_read = self.action == "list"
+        return [IsAdminUser()] if is_read else [*super().get_permissions()]
+
     def get_throttles(self) -> list[Any]:
-        return [*super().get_throttles(), BackPressure()]
+        feeding = [] if self.action == "list" else [BackPressure()]
+        return [*super().get_throttles(), *feeding]
+
+    @extend_schema(
+        responses=ledger.LedgerRowSerializer(many=True),
+        examples=[OpenApiExample("Answer", value=ledger.EXAMPLE, response_only=True)],
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the transactions of a constituency, the oldest first, by pages.
+
+        Also those that are rolled back, refused or revotes. Follow `next`: rows that come
+        in meanwhile move no page.
+        """
+        rows = self.filter_queryset(self.get_queryset())
+        page = self.paginate_queryset(rows)
+        described = ledger.LedgerRowSerializer(page or [], many=True)
+        constituency = self.bound_filterset.form.cleaned_data["constituency"]
+        answer = self.get_paginated_response(described.data)
+        answer.data |= ledger.provenance(constituency)
+        return answer
 
     @extend_schema(
         request=PostedRowsSerializer,

@@ -5,7 +5,7 @@ from metrics.services.constituency_metrics.figures import (
     UnknownPeriod,
     activity_pattern,
     figures,
-    periods,
+    period_series,
     velocity_trend,
 )
 from metrics.services.constituency_metrics.refreshing import Refresh
@@ -15,6 +15,7 @@ from metrics.services.constituency_metrics.values import (
     ActivityPattern,
     Metrics,
     PeriodMetrics,
+    PeriodSeries,
     TotalMetrics,
     VelocityTrend,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "ConstituencyMetricsService",
     "Metrics",
     "PeriodMetrics",
+    "PeriodSeries",
     "Refresh",
     "TooManyHours",
     "TotalMetrics",
@@ -32,6 +34,6 @@ __all__ = [
     "VelocityTrend",
     "activity_pattern",
     "figures",
-    "periods",
+    "period_series",
     "velocity_trend",
 ]

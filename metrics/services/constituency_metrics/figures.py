@@ -19,6 +19,7 @@ from metrics.services.constituency_metrics.values import (
     Activity,
     ActivityPattern,
     PeriodMetrics,
+    PeriodSeries,
     VelocityTrend,
 )
 
@@ -63,16 +64,17 @@ def figures(total: HoursSum, by_hour_of_day: Iterable[HoursSum]) -> dict[str, An
     }
 
 
-def periods(asked: HoursAsked, period: str) -> list[PeriodMetrics]:
+def period_series(asked: HoursAsked, period: str) -> PeriodSeries:
     """Return the periods of the one scope asked for.
 
     Raises:
-        UnknownPeriod, TooManyHours: see `metrics_by_period`.
+        UnknownPeriod, TooManyHours: see `period_series` of the services.
     """
     if period not in PERIODS:
         raise UnknownPeriod(period)
     unit = Unit(period)
-    sums = hours_sums(asked, unit)[unit]
+    by_unit = hours_sums(asked, Unit.TOTAL, unit)
+    [total], sums = by_unit[Unit.TOTAL], by_unit[unit]
     if any(row.is_too_long for row in sums):
         raise TooManyHours
     votes = sums[0].earlier_registered_votes if sums else 0
@@ -80,14 +82,15 @@ def periods(asked: HoursAsked, period: str) -> list[PeriodMetrics]:
     for row in sums:
         votes += row.registered_votes
         rows.append(_period(row, unit, asked=asked, votes_so_far=votes))
-    return rows
+    return PeriodSeries(as_of=total.as_of, periods=tuple(rows))
 
 
 def activity_pattern(asked: HoursAsked) -> ActivityPattern:
     """Return the pattern of the one scope asked for."""
-    sums = hours_sums(asked, Unit.HOUR_OF_DAY, Unit.WEEKDAY)
-    [scope_id] = asked.ids
+    sums = hours_sums(asked, Unit.TOTAL, Unit.HOUR_OF_DAY, Unit.WEEKDAY)
+    [scope_id], [total] = asked.ids, sums[Unit.TOTAL]
     return ActivityPattern(
+        as_of=total.as_of,
         by_hour_of_day=activity(scope_id, sums[Unit.HOUR_OF_DAY], HOURS_OF_DAY),
         by_weekday=activity(scope_id, sums[Unit.WEEKDAY], WEEKDAYS),
     )

@@ -1,6 +1,7 @@
 """The figures of constituencies."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from elections.models import Constituency
@@ -9,13 +10,14 @@ from metrics.queries import HoursAsked, Unit, hours_sums
 from metrics.services.constituency_metrics.figures import (
     activity_pattern,
     figures,
-    periods,
+    period_series,
     velocity_trend,
 )
 from metrics.services.constituency_metrics.refreshing import Refresh, refresh
 from metrics.services.constituency_metrics.values import (
     ActivityPattern,
     PeriodMetrics,
+    PeriodSeries,
     TotalMetrics,
     VelocityTrend,
 )
@@ -67,14 +69,14 @@ class ConstituencyMetricsService:
             for constituency in chosen
         ]
 
-    def metrics_by_period(
+    def period_series(
         self,
         constituency: Constituency,
         *,
         period: str,
         start: datetime | None = None,
         end: datetime | None = None,
-    ) -> list[PeriodMetrics]:
+    ) -> PeriodSeries:
         """Return every hour, day, week (from Monday) or month, also empty ones.
 
         From `start`, else the first hour that is recorded or missing, to `end`, but not
@@ -84,8 +86,25 @@ class ConstituencyMetricsService:
             UnknownPeriod: `period` is none of the four.
             TooManyHours: the answer would be about more than anybody looks at.
         """
-        asked, _ = _asked([constituency], start=start, end=end)
-        return periods(asked, period)
+        asked, coverage = _asked([constituency], start=start, end=end)
+        series = period_series(asked, period)
+        return replace(series, coverage=coverage.get(constituency.pk))
+
+    def metrics_by_period(
+        self,
+        constituency: Constituency,
+        *,
+        period: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[PeriodMetrics]:
+        """Return the periods of `period_series` alone.
+
+        Raises:
+            UnknownPeriod, TooManyHours: as `period_series`.
+        """
+        series = self.period_series(constituency, period=period, start=start, end=end)
+        return list(series.periods)
 
     def hourly_activity_pattern(
         self,
@@ -95,8 +114,9 @@ class ConstituencyMetricsService:
         end: datetime | None = None,
     ) -> ActivityPattern:
         """Return when the constituency is busy, by hour of day and by weekday."""
-        asked, _ = _asked([constituency], start=start, end=end)
-        return activity_pattern(asked)
+        asked, coverage = _asked([constituency], start=start, end=end)
+        pattern = activity_pattern(asked)
+        return replace(pattern, coverage=coverage.get(constituency.pk))
 
     def velocity_trend(
         self,

@@ -27,8 +27,11 @@ class Activity:
 class ActivityPattern:
     """All 24 hours of the day and all seven weekdays, in the scope's own zone."""
 
+    as_of: datetime | None
     by_hour_of_day: tuple[Activity, ...]
     by_weekday: tuple[Activity, ...]
+    # None where no hour files are expected, and of an election.
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +112,13 @@ class PeriodMetrics:
     # Up to its end, also of what was before the first period asked for.
     cumulative_participation_rate: float | None
     complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodSeries:
+    """Periods in their order, and the moment up to which they are counted."""
+
+    as_of: datetime | None
+    periods: tuple[PeriodMetrics, ...]
+    # None where no hour files are expected, and of an election.
+    coverage: Coverage | None = None

@@ -37,6 +37,19 @@ EVERYTHING = [
     "/api/v1/constituencies/?election=duma",
     "/api/v1/elections/",
     "/api/v1/regions/",
+    f"/api/v1/metrics/constituencies/{A}/",
+    f"/api/v1/metrics/constituencies/{A}/periods/",
+    f"/api/v1/metrics/constituencies/{A}/pattern/",
+    f"/api/v1/metrics/constituencies/compare/?ids={A},{B}",
+    "/api/v1/metrics/elections/duma/",
+    "/api/v1/metrics/elections/duma/periods/?period=hour",
+    "/api/v1/metrics/elections/duma/pattern/",
+    "/api/v1/metrics/elections/duma/timeline/?bucket=1h",
+    "/api/v1/metrics/elections/duma/constituencies/",
+    "/api/v1/metrics/elections/duma/table/",
+    "/api/v1/metrics/live/duma/windows/",
+    "/api/v1/metrics/dashboard/summary/",
+    "/api/v1/metrics/dashboard/detailed/",
 ]
 
 
@@ -102,6 +115,11 @@ def test_what_is_loaded_shows_at_once_and_leaves_others_alone(ask, loaded, load)
     load(hour_file("10:00", issue("i3", "10:10"), vote("v3", "10:20", key="k3")))
 
     assert is_hit(ask(OF_B))
+    for path in EVERYTHING:
+        if path != OF_B:
+            assert not is_hit(ask(path)), path
+    assert ask(f"/api/v1/metrics/constituencies/{A}/").json()["votes_cast"] == 2
+    assert ask("/api/v1/metrics/elections/duma/").json()["votes_cast"] == 2
     assert ask(OF_A).json()["votes_cast"] == 2
     assert ask(HOURS_OF_A).json()["count"] == 2
     assert ask(OF_ELECTION).json()["votes_cast"] == 2
