@@ -1,4 +1,4 @@
-"""What all endpoints share: who may read, paging, filters, ordering, errors.
+"""What all endpoints share: paging, filters, ordering, errors.
 
 The apps below never import this module: the settings name its classes as defaults.
 """
@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db.models import F, Model, QuerySet
@@ -27,7 +26,6 @@ from rest_framework.exceptions import (
 from rest_framework.filters import OrderingFilter
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import LimitOffsetPagination
-from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -76,22 +74,6 @@ class ContentNegotiation(DefaultContentNegotiation):
             return super().select_renderer(request, renderers, format_suffix)
         [renderer, *_] = self.filter_renderers(renderers, stated)
         return renderer, renderer.media_type
-
-
-class PublicReadOrStaff(BasePermission):
-    """Reading is for everybody where `API_PUBLIC_READ` is on, else for who signed in."""
-
-    @staticmethod
-    def is_open() -> bool:
-        """Tell whether anybody may read, so that nobody has to be looked up."""
-        return bool(settings.API_PUBLIC_READ)
-
-    def has_permission(self, request: Request, view: "APIView") -> bool:
-        if request.method in SAFE_METHODS:
-            return bool(settings.API_PUBLIC_READ or request.user.is_authenticated)
-        # A method that the view does not have is answered with 405, not with 403.
-        is_offered = hasattr(view, str(request.method).lower())
-        return not is_offered or bool(getattr(request.user, "is_staff", False))
 
 
 class Pagination(LimitOffsetPagination):

@@ -7,7 +7,12 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 
 from elections.locks import Lock, lock_constituencies, lock_until_commit
-from elections.models import Constituency, Election
+from elections.models import (
+    Constituency,
+    ConstituencyEvent,
+    Election,
+    ElectionEvent,
+)
 from metrics.models import (
     Discrepancy,
     ElectionMinute,
@@ -28,13 +33,15 @@ from transactions.models import (
     VanishedRow,
 )
 
-# The ledger refuses deletes; only this module lifts that, inside one transaction.
+# The ledger and the history refuse deletes; only this module lifts that, inside one transaction.
 GUARDS = [
     "transactions.Transaction:refuse_delete",
     "transactions.RollbackEvent:refuse_change",
+    "elections.ConstituencyEvent:append_only",
+    "elections.ElectionEvent:append_only",
 ]
 # Kinds of rows that belong to an election.
-KINDS = 15
+KINDS = 17
 # Updates of the queue name what they are about: kind:id.
 ELECTION_SCOPES = ["election", "totals", "series", "history"]
 
@@ -95,5 +102,7 @@ def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:
     yield RollbackEvent.objects.filter(constituency_id__in=ids)
     yield Transaction.objects.filter(constituency_id__in=ids)
     yield ImportBatch.objects.filter(id__in=batch_ids)
+    yield ConstituencyEvent.objects.filter(pgh_obj_id__in=ids)
+    yield ElectionEvent.objects.filter(pgh_obj_id=election.pk)
     yield Constituency.objects.filter(id__in=ids)
     yield Election.objects.filter(id=election.pk)

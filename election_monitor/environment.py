@@ -5,13 +5,31 @@ django-environ takes any word for false, and an address of any kind for a databa
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 ON, OFF = {"1", "true", "on", "yes"}, {"0", "false", "off", "no"}
+NO_LIMIT = "off"
+RATE = re.compile(r"([1-9][0-9]{0,8})/(s|sec|min|m|hour|h|day|d)", re.ASCII)
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in so many seconds."""
+
+    requests: int
+    seconds: int
+
+    @property
+    def per_second(self) -> float:
+        """Return the rate on a scale that rates can be compared on."""
+        return self.requests / self.seconds
 
 
 def flag(name: str, *, default: bool) -> bool:
@@ -26,15 +44,17 @@ def flag(name: str, *, default: bool) -> bool:
     return value in ON if value else default
 
 
-def count(name: str, *, default: int) -> int:
-    """Return a whole number of at least 1; empty counts as not set.
+def count(name: str, *, default: int, smallest: int = 1) -> int:
+    """Return a whole number of at least `smallest`; empty counts as not set.
 
     Raises:
         ImproperlyConfigured: the value is none.
     """
     value = os.environ.get(name) or str(default)
-    if not (value.isascii() and value.isdigit() and int(value)):
-        raise ImproperlyConfigured(f"{name} is {value!r}: use a whole number above 0.")
+    if not (value.isascii() and value.isdigit() and int(value) >= smallest):
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}: use a whole number above {smallest - 1}."
+        )
     return int(value)
 
 
@@ -48,6 +68,53 @@ def seconds(name: str, *, default: float) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
         raise ImproperlyConfigured(f"{name} is {value!r}: use a number of seconds.")
     return float(value)
+
+
+def rates(name: str, *, default: Mapping[str, Rate | None]) -> dict[str, Rate | None]:
+    """Return the rate of each role, None where there is no limit.
+
+    `default` names all roles, and holds for those that the value leaves out.
+
+    Raises:
+        ImproperlyConfigured: the value names another role, or no rate.
+    """
+    value = os.environ.get(name, "").strip()
+    if value.lower() == NO_LIMIT:
+        return dict.fromkeys(default)
+    stated = {}
+    for part in filter(None, (part.strip() for part in value.split(","))):
+        role, _, rate = (word.strip() for word in part.partition("="))
+        if role not in default or not (rate == NO_LIMIT or RATE.fullmatch(rate)):
+            raise ImproperlyConfigured(
+                f"{name} has {part!r}: use off, or a list such as "
+                f"anonymous=120/min,viewer=off. Roles: {', '.join(default)}; periods: "
+                "sec, min, hour, day."
+            )
+        stated[role] = None if rate == NO_LIMIT else rate_of(rate)
+    return {**default, **stated}
+
+
+def rate_of(text: str) -> Rate:
+    """Return a rate such as 120/min."""
+    requests, _, period = text.partition("/")
+    return Rate(int(requests), SECONDS[period[0]])
+
+
+def origins(name: str) -> list[str]:
+    """Return origins, such as https://monitor.example.org; empty counts as none.
+
+    Raises:
+        ImproperlyConfigured: one is none. A path or a star would never match.
+    """
+    stated = [part.strip() for part in os.environ.get(name, "").split(",")]
+    found = [part.rstrip("/").lower() for part in stated if part]
+    for origin in found:
+        if not ORIGIN.fullmatch(origin):
+            raise ImproperlyConfigured(
+                f"{name} has {origin!r}: use origins such as "
+                "https://monitor.example.org, with commas between them."
+            )
+    return found
 
 
 def url(name: str, *, schemes: Collection[str]) -> str:

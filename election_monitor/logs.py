@@ -88,6 +88,8 @@ def logging_config(log_format: str) -> dict[str, Any]:
         # A line per request would bury the one line a minute that matters at rest.
         "loggers": {
             "django_structlog": {"level": "WARNING"},
+            # Says of each login what the admin lists anyway.
+            "axes": {"level": "WARNING"},
             "celery": {"level": "WARNING"},
             # django_structlog says the same of a refused request, with its id.
             "django.request": {"level": "ERROR"},

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from csp.decorators import csp_update
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.views.csrf import csrf_failure
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -17,6 +19,7 @@ from rest_framework.request import Request
 from election_monitor.api import PARAMETER_LENGTH, refuse_unusable
 from elections.models import Election
 from elections.queries import elections_at_a_glance
+from elections.roles import may_read
 from transactions.queries import (
     Coverage,
     batches_to_look_at,
@@ -44,13 +47,13 @@ class ElectionCard:
 @cache_control(private=True, no_cache=True)
 def home(request: HttpRequest) -> HttpResponse:
     """Show the elections at a glance, to whoever may read the API."""
-    may_read = settings.API_PUBLIC_READ or request.user.is_authenticated
+    is_reader = may_read(request.user)
     is_staff = bool(getattr(request.user, "is_staff", False))
-    figures = _glance(with_imports=is_staff) if may_read else {}
+    figures = _glance(with_imports=is_staff) if is_reader else {}
     return render(
         request,
         "election_monitor/home.html",
-        {"may_read": may_read, "is_staff": is_staff, **figures},
+        {"may_read": is_reader, "is_staff": is_staff, **figures},
     )
 
 
@@ -116,6 +119,24 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     """Answer who may not do this."""
     message = "You do not have permission to perform this action."
     return _problem(request, 403, "permission_denied", message)
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that another site may have sent."""
+    if request.path.startswith("/api/"):
+        return _problem(request, 403, "csrf_failed", f"CSRF Failed: {reason}")
+    return csrf_failure(request, reason)
+
+
+def locked_out(
+    request: HttpRequest, response: HttpResponse, credentials: object
+) -> HttpResponse:
+    """Answer a login that was guessed at too often; called by django-axes."""
+    message = "Too many attempts to sign in. Try again later."
+    answer = _problem(request, 429, "locked_out", message)
+    wait: timedelta = settings.AXES_COOLOFF_TIME
+    answer["Retry-After"] = str(int(wait.total_seconds()))
+    return answer
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -5,10 +5,12 @@ Standard names are bare (`DATABASE_URL`), the project's own begin with
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import django_stubs_ext
 import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -19,12 +21,16 @@ from election_monitor.environment import (
     count,
     flag,
     named,
+    origins,
+    rate_of,
+    rates,
     seconds,
     url,
     writable_folder,
 )
 from election_monitor.logs import logging_config
 from election_monitor.secret import secret_key
+from elections.roles import Role
 
 # Lets classes such as ModelAdmin name their model in brackets at run time.
 django_stubs_ext.monkeypatch()
@@ -45,6 +51,7 @@ OWN_NAMES = {
     "EVENT_STREAM_LENGTH",
     "MINUTE_RETENTION_HOURS",
     "SILENT_AFTER_MINUTES",
+    "TRUSTED_PROXIES",
     "UPDATE_AGEING_SECONDS",
     "UPDATE_ATTEMPTS",
     "UPDATE_BACKOFF_SECONDS",
@@ -93,6 +100,11 @@ if not SECRET_KEY:
 LOCAL_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOCAL_HOSTS)
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Front ends elsewhere, by list. They read, or use a token: the cookies stay at home.
+CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = [*default_headers, "if-none-match"]
+CORS_EXPOSE_HEADERS = ["etag", "retry-after", "x-cache"]
 API_PUBLIC_READ = flag("API_PUBLIC_READ", default=EMBEDDED_POSTGRES)
 
 INSTALLED_APPS = [
@@ -109,16 +121,21 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "rest_framework",
+    "knox",
+    "corsheaders",
+    "axes",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "import_export",
     "pgtrigger",
+    "pghistory",
     "django_structlog",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -129,6 +146,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "election_monitor.middleware.refuse_nul",
+    "election_monitor.middleware.remember_who",
+    "axes.middleware.AxesMiddleware",
     # Last: who asks is known, and nothing else is left to do for a hit.
     "metrics.api.answers.AnswerCache",
 ]
@@ -190,6 +209,27 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+AUTHENTICATION_BACKENDS = [
+    # First: refuses a login that is locked before a password is looked at.
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Of one name from one address, so nobody can lock others out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "election_monitor.pages.locked_out"
+AXES_CLIENT_IP_CALLABLE = "election_monitor.clients.client_address"
+AXES_VERBOSE = False
+CSRF_FAILURE_VIEW = "election_monitor.pages.csrf_failed"
+# Tokens of machines, made in the admin. Their end is stated there.
+KNOX_TOKEN_MODEL = "elections.MachineToken"  # noqa: S105
+# The library's own table is not used, so it is not made.
+MIGRATION_MODULES = {"knox": None}
+REST_KNOX = {"TOKEN_TTL": None, "AUTH_HEADER_PREFIX": "Token"}
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -202,13 +242,27 @@ STORAGES = {
 }
 MEDIA_ROOT = VAR_DIR / "media"
 
+# A page with its tables asks some ten times when it opens, and then once a second.
+# Nobody but this machine reaches the embedded default.
+USUAL_RATES = {"anonymous": "120/min", Role.VIEWER: "600/min", Role.OBSERVER: "600/min"}
+THROTTLE_RATES = rates(
+    "THROTTLE_RATES",
+    default={
+        name: None if EMBEDDED_POSTGRES else rate_of(USUAL_RATES.get(name, "1200/min"))
+        for name in ("anonymous", *(role.value for role in Role))
+    },
+)
+
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["drf_orjson_renderer.renderers.ORJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["drf_orjson_renderer.parsers.ORJSONParser"],
+    # The first one also says how to sign in, which makes a refusal 401.
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.SessionAuthentication"
+        "elections.api.authentication.TokenAuthentication",
+        "elections.api.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["election_monitor.api.PublicReadOrStaff"],
+    "DEFAULT_PERMISSION_CLASSES": ["elections.api.permissions.PublicOrViewer"],
+    "DEFAULT_THROTTLE_CLASSES": ["election_monitor.throttles.RoleThrottle"],
     "DEFAULT_PAGINATION_CLASS": "election_monitor.api.Pagination",
     "DEFAULT_FILTER_BACKENDS": [
         "election_monitor.api.FilterBackend",
@@ -305,6 +359,10 @@ IS_PUBLIC = HAS_OWN_NAME and not DEBUG and not EMBEDDED_POSTGRES
 SECURE_SSL_REDIRECT = IS_PUBLIC
 # Health checks come from inside, by plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
+# Proxies in front that say in X-Forwarded-For whom they were called by: TLS needs one.
+TRUSTED_PROXIES = count(
+    "ELECTION_MONITOR_TRUSTED_PROXIES", default=1 if IS_PUBLIC else 0, smallest=0
+)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PUBLIC else 0
 # Both bind every other host of a domain, and preloading for months: a matter for whoever

@@ -4,9 +4,9 @@ from itertools import count
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 
-from elections.models import Constituency, Election, Region
+from elections.models import Constituency, Election, MachineToken, Region
 
 _numbers = count(1)
 
@@ -44,3 +44,18 @@ def make_staff(**fields: Any) -> User:
     """Create a member of staff with all rights, who signs in with `password`."""
     made_up = {"username": f"staff{next(_numbers)}", "password": "password"}
     return get_user_model().objects.create_superuser(**{**made_up, **fields})
+
+
+def make_user(*groups: str, **fields: Any) -> User:
+    """Create a user in these groups, who signs in with `password`."""
+    made_up = {"username": f"user{next(_numbers)}", "password": "password"}
+    user = get_user_model().objects.create_user(**{**made_up, **fields})
+    for name in groups:
+        user.groups.add(Group.objects.get_or_create(name=name)[0])
+    return user
+
+
+def make_token(user: User, **fields: Any) -> str:
+    """Create a machine's token of this user, and return it."""
+    _, token = MachineToken.objects.create(user, **{"name": "feed", **fields})
+    return str(token)

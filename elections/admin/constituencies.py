@@ -28,7 +28,7 @@ from elections.admin.registry import (
     warn_of_zone,
 )
 from elections.locks import lock_constituencies
-from elections.models import Constituency, Region, RegisterSource
+from elections.models import Constituency, ConstituencyEvent, Region, RegisterSource
 
 
 class ConstituencyForm(forms.ModelForm[Constituency]):
@@ -59,6 +59,7 @@ class RegionFilter(FormFilter):
 
 
 class ConstituencyAdmin(BigTableAdmin[Constituency], RegistryAdmin[Constituency]):
+    events = ConstituencyEvent
     resource_classes = [ConstituencyResource]
     form = ConstituencyForm
     list_display = [

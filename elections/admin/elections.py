@@ -18,7 +18,7 @@ from elections.admin.registry import (
     marked,
     warn_of_zone,
 )
-from elections.models import Constituency, Election, ElectionStatus
+from elections.models import Constituency, Election, ElectionEvent, ElectionStatus
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -35,6 +35,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class ElectionAdmin(ZonedAdmin[Election]):
+    events = ElectionEvent
     resource_classes = [ElectionResource]
     list_display = [
         "short_name",

@@ -10,10 +10,11 @@ from django.utils.safestring import SafeString
 from elections.admin import cells
 from elections.admin.exchange import RegionResource
 from elections.admin.registry import ZonedAdmin, warn_of_zone
-from elections.models import Constituency, Region
+from elections.models import Constituency, Region, RegionEvent
 
 
 class RegionAdmin(ZonedAdmin[Region]):
+    events = RegionEvent
     resource_classes = [RegionResource]
     list_display = ["code", "short_name", "zone", "constituencies"]
     list_display_links = ["code", "short_name"]

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from elections.admin import cells
 from elections.admin.base import DeletesOnlyWhatIsEmpty, M, SaveChangedFieldsOnly
 from elections.admin.exchange import ExchangeAdmin
+from elections.admin.history import TrackedAdmin
 from elections.models import (
     ConstituencyStatus,
     Election,
@@ -54,6 +55,7 @@ class RegistryAdmin(
     ExchangeAdmin,
     SaveChangedFieldsOnly[M],
     DeletesOnlyWhatIsEmpty[M],
+    TrackedAdmin[M],
 ):
     """What the three tables of the registry have in common."""
 

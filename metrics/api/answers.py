@@ -93,7 +93,10 @@ def _may_read(request: HttpRequest, view: Any) -> bool:
     if is_anonymous and all(getattr(each, "is_open", bool)() for each in permissions):
         return True
     asked = view.cls(**known)
-    asked.action_map = getattr(view, "actions", {})
+    asked.action_map = getattr(view, "actions", None) or {}
+    # As REST framework does for each request: permissions look which methods there are.
+    for method, action in asked.action_map.items():
+        setattr(asked, method, getattr(asked, action))
     asked.request = asked.initialize_request(request)
     try:
         asked.perform_authentication(asked.request)

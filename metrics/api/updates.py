@@ -8,11 +8,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound
-from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_202_ACCEPTED, HTTP_409_CONFLICT
 
+from elections.api.permissions import MayOperate
 from elections.models import Constituency, Election
 from metrics import update_queries
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
@@ -99,12 +99,12 @@ class UpdateViewSet(
     mixins.RetrieveModelMixin,
     viewsets.GenericViewSet[MetricsUpdate],
 ):
-    """The update queue, the newest first; for staff."""
+    """The update queue, the newest first; for operators."""
 
     queryset = update_queries.updates()
     serializer_class = UpdateSerializer
     filterset_class = UpdateFilterSet
-    permission_classes = [IsAdminUser]
+    permission_classes = [MayOperate]
     lookup_value_regex = r"[0-9]{1,18}"
     search_fields = ["scope"]
     ordering = ["-id"]

@@ -14,12 +14,12 @@ DOCS = "\n".join(
 )
 # How a value of the environment is read, wherever that is.
 READ = re.compile(
-    r"""\b(?:env\.\w+|flag|count|url|os\.environ\.get)\(\s*["']([A-Z][A-Z_]*)["']"""
+    r"""\b(?:env\.\w+|flag|count|url|rates|origins|os\.environ\.get)\(\s*["']([A-Z][A-Z_]*)["']"""
 )
+EXCEPTIONS = {"AuthenticationFailed", "NotFound", "PermissionDenied", "TooLarge"}
 CODED = {
+    *EXCEPTIONS,
     "ErrorDetail",
-    "NotFound",
-    "TooLarge",
     "ValidationError",
     "_invalid",
     "_problem",
@@ -55,8 +55,11 @@ def error_codes() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and _called(node) in CODED:
                 words = {each.arg: each.value for each in node.keywords}
-                # The third word, of those that have as many.
-                code = words.get("code", node.args[2] if node.args[2:] else None)
+                # The last word, of those that have as many: of exceptions the second.
+                place = 1 if _called(node) in EXCEPTIONS else 2
+                code = words.get(
+                    "code", node.args[place] if node.args[place:] else None
+                )
                 if isinstance(code, ast.Constant):
                     found.add(str(code.value))
     return found
@@ -84,6 +87,7 @@ def test_every_error_code_of_the_api_is_documented():
     codes = error_codes()
 
     assert {"out_of_range", "unknown_parameter", "period_empty", "not_found"} <= codes
+    assert {"invalid_token", "csrf_failed", "locked_out", "file_too_large"} <= codes
     assert [code for code in sorted(codes) if f"`{code}`" not in DOCS] == []
 
 

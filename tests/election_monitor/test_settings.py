@@ -115,6 +115,19 @@ def test_an_unknown_setting_of_ours_is_refused(tmp_path):
         ("ELECTION_MONITOR_CHUNK_ROWS", "many"),
         ("ELECTION_MONITOR_CHUNK_ROWS", "0"),
         ("ELECTION_MONITOR_CHUNK_FILES", "-1"),
+        ("ELECTION_MONITOR_TRUSTED_PROXIES", "-1"),
+        ("ELECTION_MONITOR_TRUSTED_PROXIES", "one"),
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "figures.example.org"),
+        ("CORS_ALLOWED_ORIGINS", "https://a.example.org/path"),
+        ("CORS_ALLOWED_ORIGINS", "https://a.example.org https://b.example.org"),
+        ("THROTTLE_RATES", "120/min"),
+        ("THROTTLE_RATES", "anonymous=many"),
+        ("THROTTLE_RATES", "anonymous=0/min"),
+        ("THROTTLE_RATES", "anonymous=-1/min"),
+        ("THROTTLE_RATES", "anonymous=1/fortnight"),
+        ("THROTTLE_RATES", "nobody=1/min"),
+        ("THROTTLE_RATES", "viewer=1/min;anonymous=1/min"),
     ],
 )
 def test_a_malformed_value_is_refused_by_name(tmp_path, name, value):
@@ -122,6 +135,70 @@ def test_a_malformed_value_is_refused_by_name(tmp_path, name, value):
 
     assert sentence.startswith("django.core.exceptions.ImproperlyConfigured: ")
     assert name in sentence
+
+
+def setting(tmp_path, name, **environment):
+    """Return what a setting is, with a database of one's own."""
+    code = f"from election_monitor import settings; print(settings.{name})"
+    given = {"SECRET_KEY": LONG_RANDOM, "DATABASE_URL": "postgresql://a@b/c"}
+    result = start(tmp_path, ["-c", code], **given, **environment)
+    return result.stdout.strip()
+
+
+def test_origins_are_a_list(tmp_path):
+    stated = "https://A.example.org, http://localhost:3000/,"
+
+    assert setting(tmp_path, "CORS_ALLOWED_ORIGINS") == "[]"
+    assert setting(
+        tmp_path, "CORS_ALLOWED_ORIGINS", CORS_ALLOWED_ORIGINS=stated
+    ) == str(["https://a.example.org", "http://localhost:3000"])
+
+
+@pytest.mark.parametrize(
+    ("value", "anonymous", "viewer"),
+    [
+        ("", 120, 600),
+        ("off", None, None),
+        ("OFF", None, None),
+        ("anonymous=5/sec", 5, 600),
+        (" viewer = off , anonymous=7/hour,", 7, None),
+    ],
+)
+def test_rates_that_are_not_stated_keep_their_default(
+    tmp_path, value, anonymous, viewer
+):
+    one, other = (
+        setting(tmp_path, f"THROTTLE_RATES['{role}']", THROTTLE_RATES=value)
+        for role in ("anonymous", "viewer")
+    )
+
+    assert one.startswith(
+        "None" if anonymous is None else f"Rate(requests={anonymous},"
+    )
+    assert other.startswith("None" if viewer is None else f"Rate(requests={viewer},")
+
+
+def test_nobody_is_counted_on_this_machine_alone(settings):
+    assert set(settings.THROTTLE_RATES.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("environment", "proxies"),
+    [
+        ({}, "0"),
+        ({"ALLOWED_HOSTS": "monitor.example.org"}, "1"),
+        (
+            {
+                "ALLOWED_HOSTS": "monitor.example.org",
+                "ELECTION_MONITOR_TRUSTED_PROXIES": "0",
+            },
+            "0",
+        ),
+        ({"ELECTION_MONITOR_TRUSTED_PROXIES": "2"}, "2"),
+    ],
+)
+def test_a_public_installation_has_a_proxy_in_front(tmp_path, environment, proxies):
+    assert setting(tmp_path, "TRUSTED_PROXIES", **environment) == proxies
 
 
 def test_the_start_shows_the_sentence_and_no_traceback(tmp_path):

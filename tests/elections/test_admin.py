@@ -182,10 +182,9 @@ def test_an_edit_writes_the_edited_fields_and_not_totals_that_moved(staff, loade
     with CaptureQueriesContext(connection) as queries:
         edit(staff, loaded, district="Округ 1")
 
-    (update,) = [
-        q["sql"] for q in queries if q["sql"].startswith('UPDATE "elections_c')
-    ]
-    assert update.split("WHERE")[0] == (
+    (update,) = [q["sql"] for q in queries if 'UPDATE "elections_c' in q["sql"]]
+    # Before it stands who does it, for the history.
+    assert update.split("; ")[-1].split("WHERE")[0] == (
         'UPDATE "elections_constituency" SET "district" = \'Округ 1\' '
     )
     loaded.refresh_from_db()
@@ -199,14 +198,14 @@ def test_an_edit_locks_the_constituency_before_it_reads_it(staff, loaded):
     of_rows = [q["sql"] for q in queries if '"elections_constituency"' in q["sql"]]
     after_form = of_rows[next(i for i, sql in enumerate(of_rows) if "NO KEY" in sql) :]
     assert "FOR NO KEY UPDATE" in after_form[0]
-    assert any(sql.startswith("UPDATE") for sql in after_form)
+    assert any('UPDATE "elections_c' in sql for sql in after_form[1:])
 
 
 def test_a_form_without_changes_writes_nothing(staff, loaded):
     with CaptureQueriesContext(connection) as queries:
         edit(staff, loaded)
 
-    assert not [q for q in queries if q["sql"].startswith('UPDATE "elections_')]
+    assert not [q for q in queries if 'UPDATE "elections_' in q["sql"]]
 
 
 def test_a_new_name_gets_its_key(staff):
@@ -465,7 +464,7 @@ def test_an_import_writes_its_columns_and_no_totals(staff, loaded):
     with CaptureQueriesContext(connection) as queries:
         import_csv(staff, Constituency, f"contract_id,name\n{A},Округ 1\n")
 
-    updates = [q["sql"] for q in queries if q["sql"].startswith('UPDATE "elections_c')]
+    updates = [q["sql"] for q in queries if 'UPDATE "elections_c' in q["sql"]]
     assert len(updates) == 2  # the trial and the import
     for update in updates:
         assert "votes_cast" not in update
@@ -478,7 +477,7 @@ def test_an_unchanged_row_is_skipped(staff, loaded):
     with CaptureQueriesContext(connection) as queries:
         import_csv(staff, Constituency, f"contract_id,election\n{A},duma\n")
 
-    assert not [q for q in queries if q["sql"].startswith('UPDATE "elections_')]
+    assert not [q for q in queries if 'UPDATE "elections_' in q["sql"]]
 
 
 def test_an_import_locks_the_rows_it_may_write(staff, loaded):

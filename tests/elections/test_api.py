@@ -441,7 +441,7 @@ def test_without_public_reading_one_has_to_sign_in(client, get, settings, path):
     settings.API_PUBLIC_READ = False
     make_election(slug="a")
 
-    assert get(path, 403) == {
+    assert get(path, 401) == {
         "detail": "Authentication credentials were not provided.",
         "code": "not_authenticated",
     }

@@ -301,7 +301,7 @@ def test_hourly_statistics_are_read_only(client):
 def test_without_public_reading_one_has_to_sign_in(get, settings):
     settings.API_PUBLIC_READ = False
 
-    assert get(403)["code"] == "not_authenticated"
+    assert get(401)["code"] == "not_authenticated"
 
 
 # Rows, their number, the moments, the coverage, whether they are real; and each filter

@@ -220,7 +220,7 @@ def test_without_public_reading_one_has_to_sign_in(client, settings):
 
     response = client.get(ADDRESS, {"format": "csv"})
 
-    assert (response.status_code, response["Content-Type"]) == (403, "application/json")
+    assert (response.status_code, response["Content-Type"]) == (401, "application/json")
 
 
 @pytest.mark.parametrize("written_as", ["csv", "parquet"])

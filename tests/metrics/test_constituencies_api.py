@@ -358,7 +358,7 @@ def test_without_public_reading_one_has_to_sign_in(get, day, settings):
     settings.API_PUBLIC_READ = False
 
     for path in (f"{A}/", f"{A}/periods/", f"{A}/pattern/", f"compare/?ids={A}"):
-        assert get(path, 403)["code"] == "not_authenticated"
+        assert get(path, 401)["code"] == "not_authenticated"
 
 
 def test_figures_are_read_only(client, day):

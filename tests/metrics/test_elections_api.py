@@ -646,7 +646,7 @@ def test_a_bad_parameter_is_named(get, election, path, parameters, name, code):
 def test_without_public_reading_one_has_to_sign_in(get, election, settings, path):
     settings.API_PUBLIC_READ = False
 
-    assert get(path, 403)["code"] == "not_authenticated"
+    assert get(path, 401)["code"] == "not_authenticated"
 
 
 COSTS = {

@@ -71,8 +71,8 @@ def test_a_wish_that_cannot_be_met_is_refused(staff, place, body, status, code):
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_the_queue_is_for_staff(client, place, method):
-    assert getattr(client, method)(PATH).status_code == 403
+def test_the_queue_is_not_for_strangers(client, place, method):
+    assert getattr(client, method)(PATH).status_code == 401
 
 
 def test_an_update_can_be_seen_through(staff, place):

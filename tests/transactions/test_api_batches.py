@@ -499,7 +499,7 @@ def test_who_may_not_feed_is_refused(election, groups):
 def test_who_has_not_signed_in_is_refused(election, client, settings):
     settings.API_PUBLIC_READ = True
 
-    told = send(client, json.dumps({"transactions": [row()]}), 403)
+    told = send(client, json.dumps({"transactions": [row()]}), 401)
 
     assert told["code"] == "not_authenticated"
 
@@ -521,7 +521,7 @@ def test_a_session_needs_its_token_against_forged_requests(election):
 
     told = send(client, json.dumps({"transactions": [row()]}), 403)
 
-    assert told["code"] == "permission_denied"
+    assert told["code"] == "csrf_failed"
 
 
 def test_who_feeds_the_ledger_cannot_read_it(feeder):

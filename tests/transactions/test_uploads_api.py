@@ -504,7 +504,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(db, monkeypatch):
 def test_imports_are_for_those_who_feed(client, settings, path):
     settings.API_PUBLIC_READ = True
 
-    assert client.get(ADDRESS + path).status_code == 403
+    assert client.get(ADDRESS + path).status_code == 401
     assert client_of("viewer").get(ADDRESS + path).status_code == 403
 
 

@@ -12,11 +12,11 @@ from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import SearchFilter
 from rest_framework.parsers import MultiPartParser
-from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from elections.api.permissions import LedgerAccess, MayFeed
 from transactions import queries
 from transactions.api import ledger
 from transactions.api.filters import ImportBatchFilterSet
@@ -27,7 +27,6 @@ from transactions.api.limits import (
     TooLarge,
 )
 from transactions.api.pagination import LedgerPagination
-from transactions.api.permissions import MayFeed
 from transactions.api.serializers import (
     ConflictingRowSerializer,
     ImportBatchSerializer,
@@ -58,7 +57,7 @@ class TransactionViewSet(BoundedBody, viewsets.GenericViewSet[Transaction]):
     """Rows of the ledger, fed by whoever has them first."""
 
     queryset = ledger.ledger()
-    permission_classes = [MayFeed]
+    permission_classes = [LedgerAccess]
     parser_classes = [ORJSONParser]
     serializer_class = PostedRowsSerializer
     filterset_class = ledger.LedgerFilterSet
@@ -68,11 +67,6 @@ class TransactionViewSet(BoundedBody, viewsets.GenericViewSet[Transaction]):
 
     def largest_body(self) -> int:
         return settings.API_BATCH_BYTES
-
-    def get_permissions(self) -> list[Any]:
-        # Most minutes of a constituency hold a single voter.
-        is_read = self.action == "list"
-        return [IsAdminUser()] if is_read else [*super().get_permissions()]
 
     def get_throttles(self) -> list[Any]:
         feeding = [] if self.action == "list" else [BackPressure()]

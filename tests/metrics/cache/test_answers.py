@@ -5,7 +5,6 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
@@ -14,6 +13,7 @@ from elections.models import Constituency, Election, Region
 from metrics.api import answers
 from metrics.models import HourlyStats
 from metrics.services import HourlyStatsService, MetricsUpdateService
+from tests.factories import make_token, make_user
 from tests.tables import DAY
 from tests.transactions.conftest import election, load, two_contracts, write
 from tests.transactions.lines import A, B, hour_file, issue, vote
@@ -234,9 +234,8 @@ def test_who_may_not_read_gets_nothing_out_of_the_cache(loaded, settings, client
 
 def test_who_signed_in_shares_what_is_kept(loaded, settings):
     settings.API_PUBLIC_READ = False
-    user = get_user_model().objects.create_user("olga", password="secret")  # noqa: S106
     client = Client()
-    client.force_login(user)
+    client.force_login(make_user("viewer"))
 
     first, second = client.get(OF_A), client.get(OF_A)
 
@@ -250,7 +249,21 @@ def test_a_wrong_token_is_refused_whatever_is_kept(loaded, client, settings):
 
     response = client.get(OF_A, headers={"Authorization": "Token wrong"})
 
-    assert response.status_code in {401, 403}
+    assert response.status_code == 401
+    settings.API_PUBLIC_READ = True
+    assert client.get(OF_A, headers={"Authorization": "Token wrong"}).status_code == 401
+
+
+def test_a_token_gets_what_is_kept_and_a_role_that_may_not_does_not(loaded, settings):
+    settings.API_PUBLIC_READ = False
+    viewer, feeder = make_token(make_user("viewer")), make_token(make_user("feeder"))
+    client = Client()
+
+    def ask(token):
+        return client.get(OF_A, headers={"Authorization": f"Token {token}"})
+
+    assert [is_hit(ask(viewer)) for _ in range(2)] == [False, True]
+    assert ask(feeder).status_code == 403
 
 
 @pytest.mark.parametrize("accept", ["text/html", "text/csv", "image/png"])

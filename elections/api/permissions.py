@@ -1,0 +1,66 @@
+"""Who may call which endpoint: one class per kind, all of them in docs/api.md."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from elections.roles import Role, has_role
+
+if TYPE_CHECKING:
+    # Its classes are made from the settings, which name a class of this module.
+    from rest_framework.views import APIView
+
+
+class RolePermission(BasePermission):
+    """Asks for one role to read, and for one to write."""
+
+    reads: Role
+    writes: Role
+    # Whether everybody reads where `API_PUBLIC_READ` is on.
+    is_public = False
+
+    @classmethod
+    def is_open(cls) -> bool:
+        """Tell whether everybody may read, so that nobody has to be looked up."""
+        return cls.is_public and bool(settings.API_PUBLIC_READ)
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        # A method that the view does not have is answered with 405, not with 403.
+        if not hasattr(view, str(request.method).lower()):
+            return True
+        is_read = request.method in SAFE_METHODS
+        if is_read and self.is_open():
+            return True
+        return has_role(request.user, self.reads if is_read else self.writes)
+
+
+class PublicOrViewer(RolePermission):
+    """Elections, the registry, and figures of an hour or longer."""
+
+    reads, writes, is_public = Role.VIEWER, Role.OPERATOR, True
+
+
+class MayObserve(RolePermission):
+    """Figures so fine that they may show a single voter: minutes."""
+
+    reads, writes = Role.OBSERVER, Role.OPERATOR
+
+
+class LedgerAccess(RolePermission):
+    """The ledger: observers read it, feeders write it."""
+
+    reads, writes = Role.OBSERVER, Role.FEEDER
+
+
+class MayFeed(RolePermission):
+    """Imports, and what became of them."""
+
+    reads, writes = Role.FEEDER, Role.FEEDER
+
+
+class MayOperate(RolePermission):
+    """The update queue and the cache."""
+
+    reads, writes = Role.OPERATOR, Role.OPERATOR

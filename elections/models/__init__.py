@@ -1,0 +1,55 @@
+"""The registry, who changed it, and the tokens of machines."""
+
+from elections.models.history import (
+    ConstituencyEvent,
+    ElectionEvent,
+    Membership,
+    MembershipEvent,
+    RegionEvent,
+)
+from elections.models.registry import (
+    HAS_LISTS,
+    NO_ZONES,
+    REGISTERED_VOTERS,
+    Constituency,
+    ConstituencyStatus,
+    Election,
+    ElectionQuerySet,
+    ElectionStatus,
+    Region,
+    RegisterSource,
+    UpdateMode,
+    counter,
+    known_timezones,
+    name_key,
+    validate_contract_id,
+    validate_instant,
+    validate_timezone,
+)
+from elections.models.tokens import MachineToken
+
+__all__ = [
+    "HAS_LISTS",
+    "NO_ZONES",
+    "REGISTERED_VOTERS",
+    "Constituency",
+    "ConstituencyEvent",
+    "ConstituencyStatus",
+    "Election",
+    "ElectionEvent",
+    "ElectionQuerySet",
+    "ElectionStatus",
+    "MachineToken",
+    "Membership",
+    "MembershipEvent",
+    "Region",
+    "RegionEvent",
+    "RegisterSource",
+    "UpdateMode",
+    "counter",
+    "known_timezones",
+    "name_key",
+    "validate_contract_id",
+    "validate_instant",
+    "validate_timezone",
+]
