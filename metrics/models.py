@@ -273,3 +273,12 @@ class Discrepancy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.constituency_id} {self.figure}"
+
+
+class KeptAnswers(Election):
+    """The cache as a page of the admin; it has no rows."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "cache"

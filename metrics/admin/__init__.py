@@ -1,5 +1,5 @@
 """Statistics, the update queue and the alarms, for staff."""
 
-from metrics.admin import discrepancies, statistics, updates
+from metrics.admin import cache, discrepancies, statistics, updates
 
-__all__ = ["discrepancies", "statistics", "updates"]
+__all__ = ["cache", "discrepancies", "statistics", "updates"]

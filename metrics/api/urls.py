@@ -1,10 +1,11 @@
 """Addresses of the figures."""
 
-from django.urls import re_path
+from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from elections.api.views import CONTRACT_ID, SLUG
 from metrics.api import (
+    cache,
     constituencies,
     dashboard,
     elections,
@@ -23,6 +24,12 @@ ELECTION = rf"^metrics/elections/(?P<slug>{SLUG})"
 
 urlpatterns = [
     *router.urls,
+    path("metrics/cache/", cache.CacheView.as_view(), name="cache"),
+    path(
+        "metrics/cache/invalidate/",
+        cache.CacheInvalidationView.as_view(),
+        name="cache-invalidation",
+    ),
     re_path(
         # Before the contract ids, of which it could be one.
         r"^metrics/constituencies/compare/$",

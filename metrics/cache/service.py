@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import structlog
 from django.core.cache import caches
 
+from elections.tags import DASHBOARD, HOURLY_STATS
 from metrics.breaker import Breaker
 from metrics.cache.entries import Entry, digest_of, new_version, time_of
 from metrics.cache.invalidation import Invalidation
@@ -38,6 +40,11 @@ WAIT_PAUSE_SECONDS = 0.01
 READERS_TAG_SECONDS = 600.0
 # Every entry depends on it.
 EVERYTHING = "all"
+WHOLE_TAGS = {EVERYTHING, DASHBOARD, HOURLY_STATS}
+# With a public id.
+KINDS_OF_TAGS = {"election", "constituency"}
+# Of the answers of the API, as its middleware names them.
+ENTRIES, ENTRIES_COUNTED = "answer:*", 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +148,14 @@ class MetricsCacheService:
         self.invalidate([EVERYTHING])
 
     @property
+    def is_owing(self) -> bool:
+        """Tell whether what this process ended may still be kept."""
+        return self._invalidation.is_owing
+
+    @property
     def is_usable(self) -> bool:
         """Tell whether the cache may be asked: it answers, and no bump is owed to it."""
-        return not self._breaker.is_open and not self._invalidation.is_owing
+        return not self._breaker.is_open and not self.is_owing
 
     def ages(self, tags: Sequence[str]) -> dict[str, float | None]:
         """Return the seconds since each tag changed; None for one without a version."""
@@ -154,6 +166,22 @@ class MetricsCacheService:
             tag: None if version is None else max(0.0, now - time_of(version))
             for tag, version in versions.items()
         }
+
+    def count_entries(self) -> int | None:
+        """Return how many answers are kept, valid or not; None where nobody can tell.
+
+        Looks at every key of the cache: for staff, not for the night.
+        """
+        # Of Redis alone; a cache in memory tells no keys.
+        if not hasattr(caches[self._alias], "iter_keys"):
+            return None
+        keys = self._ask("iter_keys", ENTRIES, itersize=1_000)
+        if keys is None:
+            return None
+        try:
+            return sum(1 for _ in islice(keys, ENTRIES_COUNTED))
+        except CACHE_AWAY:
+            return None
 
     def _look(self, key: str, tags: Sequence[str]) -> _Look | None:
         """Read entry and versions at once; None where the cache does not answer."""
@@ -248,6 +276,12 @@ class MetricsCacheService:
 
 def _unkept(content: bytes) -> Entry:
     return Entry.of(content, versions=b"", computed_at=time.time(), fresh_until=0)
+
+
+def is_known_tag(tag: str) -> bool:
+    """Tell whether answers can depend on such a tag."""
+    kind, _, public_id = tag.partition(":")
+    return tag in WHOLE_TAGS or (kind in KINDS_OF_TAGS and bool(public_id))
 
 
 @cache

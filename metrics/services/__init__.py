@@ -1,5 +1,6 @@
 """The verbs of the statistics."""
 
+from metrics.services.cache_state import CacheState, cache_state
 from metrics.services.constituency_metrics import (
     Activity,
     ActivityPattern,
@@ -35,6 +36,7 @@ __all__ = [
     "Activity",
     "ActivityPattern",
     "Aggregation",
+    "CacheState",
     "ConstituencyMetricsService",
     "Difference",
     "ElectionMetrics",
@@ -55,6 +57,7 @@ __all__ = [
     "UnknownPeriod",
     "UnknownScope",
     "VelocityTrend",
+    "cache_state",
     "record_differences",
     "resolve_discrepancies",
     "verify",
