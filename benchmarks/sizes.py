@@ -19,6 +19,7 @@ class Sizes:
     # Rows of the large ledger, and the share of the load rate that has to be left.
     growth_steps: tuple[tuple[int, float], ...]
     memory_file_bytes: int
+    listeners: int
 
 
 QUICK = Sizes(
@@ -32,6 +33,7 @@ QUICK = Sizes(
     growth_start_rows=60_000,
     growth_steps=((180_000, 0.6),),
     memory_file_bytes=60_000_000,
+    listeners=20,
 )
 DEFAULT = Sizes(
     name="default",
@@ -46,6 +48,7 @@ DEFAULT = Sizes(
     growth_start_rows=1_000_000,
     growth_steps=((3_000_000, 0.6),),
     memory_file_bytes=300_000_000,
+    listeners=1_000,
 )
 FULL = Sizes(
     name="full",
@@ -58,4 +61,5 @@ FULL = Sizes(
     growth_start_rows=1_000_000,
     growth_steps=((10_000_000, 0.6), (30_000_000, 0.5)),
     memory_file_bytes=2_000_000_000,
+    listeners=1_000,
 )

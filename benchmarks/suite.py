@@ -8,6 +8,7 @@ from benchmarks import (
     databases,
     growth,
     imports,
+    live,
     memory,
     prepared,
     recompute,
@@ -44,5 +45,6 @@ def _benchmarks(
     yield FILES, lambda: imports.run(sizes)
     yield {"recompute"}, lambda: recompute.run(sizes, pristine=PRISTINE)
     yield {"updates"}, lambda: updates.run(sizes, pristine=PRISTINE)
+    yield {"live"}, lambda: live.run(sizes, pristine=PRISTINE)
     yield {"growth"}, lambda: growth.run(sizes, pristine=PRISTINE)
     yield {"memory"}, lambda: memory.run(sizes)

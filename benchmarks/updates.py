@@ -44,9 +44,9 @@ def run(sizes: Sizes, *, pristine: str) -> Iterator[Figure]:
         places = make_places("updates", CONSTITUENCIES)
         yield _cost(sizes, rng, places)
         yield _refresh_of_all(sizes)
-        with _worker():
+        with worker():
             yield _latency("at rest", AT_REST_MS, rng, places)
-            with _loading(rng, places):
+            with loading(rng, places):
                 yield _latency("while loading", WHILE_LOADING_MS, rng, places)
 
 
@@ -154,14 +154,9 @@ def _work_off() -> None:
 
 
 @contextmanager
-def _worker() -> Iterator[None]:
+def worker() -> Iterator[None]:
     """Run a real worker on the database of this benchmark."""
-    parameters = connection.get_connection_params()
-    address = "postgresql://{user}@/{dbname}?host={host}".format(**parameters)
-    environment = os.environ | {
-        "DATABASE_URL": address,
-        "SECRET_KEY": settings.SECRET_KEY,
-    }
+    environment = environment_of_database()
     words = (sys.executable, "-m", "celery", "--app", "election_monitor", "--quiet")
     process = subprocess.Popen((*words, "worker", *WORKER), env=environment)
     try:
@@ -171,8 +166,15 @@ def _worker() -> Iterator[None]:
         process.wait()
 
 
+def environment_of_database() -> dict[str, str]:
+    """Return what makes another process use the database of this benchmark."""
+    parameters = connection.get_connection_params()
+    address = "postgresql://{user}@/{dbname}?host={host}".format(**parameters)
+    return os.environ | {"DATABASE_URL": address, "SECRET_KEY": settings.SECRET_KEY}
+
+
 @contextmanager
-def _loading(rng: np.random.Generator, places: Sequence[Place]) -> Iterator[None]:
+def loading(rng: np.random.Generator, places: Sequence[Place]) -> Iterator[None]:
     """Load as fast as this machine can, in a thread with a connection of its own."""
     stopping = threading.Event()
     own = np.random.default_rng(7)

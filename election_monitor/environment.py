@@ -131,6 +131,12 @@ def url(name: str, *, schemes: Collection[str]) -> str:
     return value
 
 
+def origin_of(address: str) -> list[str]:
+    """Return the origin of an address, nothing where it is relative."""
+    parts = urlsplit(address)
+    return [f"{parts.scheme}://{parts.netloc}"] if parts.netloc else []
+
+
 def broker_url(redis_url: str) -> str:
     """Return the address of a Redis as Celery spells it: sockets have another scheme."""
     parts = urlsplit(redis_url)

@@ -93,5 +93,9 @@ def logging_config(log_format: str) -> dict[str, Any]:
             "celery": {"level": "WARNING"},
             # django_structlog says the same of a refused request, with its id.
             "django.request": {"level": "ERROR"},
+            # uvicorn sets up handlers of its own, for plain text.
+            "uvicorn": {"handlers": [], "propagate": True, "level": "WARNING"},
+            # Addresses of the live stream hold tickets.
+            "uvicorn.access": {"handlers": [], "propagate": False},
         },
     }

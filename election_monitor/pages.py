@@ -7,6 +7,7 @@ from typing import Any
 
 from csp.decorators import csp_update
 from django.conf import settings
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -20,6 +21,7 @@ from election_monitor.api import PARAMETER_LENGTH, refuse_unusable
 from elections.models import Election
 from elections.queries import elections_at_a_glance
 from elections.roles import may_read
+from metrics import events as live_events
 from transactions.queries import (
     Coverage,
     batches_to_look_at,
@@ -49,17 +51,23 @@ def home(request: HttpRequest) -> HttpResponse:
     """Show the elections at a glance, to whoever may read the API."""
     is_reader = may_read(request.user)
     is_staff = bool(getattr(request.user, "is_staff", False))
+    # Before the figures: what comes behind this id is not in them, or does no harm.
+    live_id = live_events.live_id(None) if is_reader else None
     figures = _glance(with_imports=is_staff) if is_reader else {}
     return render(
         request,
         "election_monitor/home.html",
-        {"may_read": is_reader, "is_staff": is_staff, **figures},
+        {"may_read": is_reader, "is_staff": is_staff, "live_id": live_id, **figures},
     )
 
 
 def _glance(*, with_imports: bool) -> dict[str, Any]:
     """Return what the page shows; the state of imports is for staff alone."""
-    elections = list(elections_at_a_glance()[: ELECTIONS_SHOWN + 1])
+    # Of the same kind as in live events: pages drop what is not newer.
+    with_version = elections_at_a_glance().annotate(
+        version=Sum("constituencies__version")
+    )
+    elections = list(with_version[: ELECTIONS_SHOWN + 1])
     shown = elections[:ELECTIONS_SHOWN]
     coverage = coverage_by_election(election.pk for election in shown)
     by_election, in_all = _batches() if with_imports else (defaultdict(dict), {})

@@ -21,6 +21,7 @@ from election_monitor.environment import (
     count,
     flag,
     named,
+    origin_of,
     origins,
     rate_of,
     rates,
@@ -49,6 +50,8 @@ OWN_NAMES = {
     "CACHE_REDIS_URL",
     "ELECTION_LAG_SECONDS",
     "EVENT_STREAM_LENGTH",
+    "LIVE_LISTENERS",
+    "LIVE_TICKET_SECONDS",
     "MINUTE_RETENTION_HOURS",
     "SILENT_AFTER_MINUTES",
     "TRUSTED_PROXIES",
@@ -111,6 +114,7 @@ INSTALLED_APPS = [
     "elections",
     "transactions",
     "metrics",
+    "dashboard",
     "election_monitor",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -308,6 +312,10 @@ EVENTS_REDIS_URL = (
 )
 # Events kept per election, for listeners that come back.
 EVENT_STREAM_LENGTH = count("ELECTION_MONITOR_EVENT_STREAM_LENGTH", default=10_000)
+# One process holds as many; a further one gets 503.
+LIVE_LISTENERS = count("ELECTION_MONITOR_LIVE_LISTENERS", default=5_000)
+# A ticket opens a stream for so long.
+LIVE_TICKET_SECONDS = count("ELECTION_MONITOR_LIVE_TICKET_SECONDS", default=300)
 
 # Celery: only a wake-up, the outbox is the queue --------------------------------
 CELERY_BROKER_URL = broker_url(
@@ -355,6 +363,13 @@ CELERY_BEAT_SCHEDULE = {
 # Behind HTTPS, which whoever serves a real election under a name of its own has. On this
 # machine alone (`make run` with a DATABASE_URL) nobody answers by HTTPS.
 HAS_OWN_NAME = not set(ALLOWED_HOSTS) <= set(LOCAL_HOSTS)
+# Where browsers reach the live process. On this machine alone it has a port of its own;
+# behind a proxy it has the name of the pages, and addresses are relative.
+PORT = os.environ.get("PORT", "")
+LIVE_PORT = int(PORT) + 1 if PORT.isascii() and PORT.isdigit() else 8001
+LIVE_URL = url("LIVE_URL", schemes=["http", "https"]).rstrip("/") or (
+    "" if HAS_OWN_NAME else f"http://127.0.0.1:{LIVE_PORT}"
+)
 IS_PUBLIC = HAS_OWN_NAME and not DEBUG and not EMBEDDED_POSTGRES
 SECURE_SSL_REDIRECT = IS_PUBLIC
 # Health checks come from inside, by plain HTTP.
@@ -382,6 +397,7 @@ CONTENT_SECURITY_POLICY = {
         # A view whose page needs inline styles says so itself, by `csp_update`.
         "style-src": ["'self'"],
         "frame-ancestors": ["'none'"],
+        "connect-src": ["'self'", *origin_of(LIVE_URL)],
     }
 }
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True

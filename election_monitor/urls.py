@@ -15,6 +15,7 @@ urlpatterns = [
     path("api/v1/", include("elections.api.urls")),
     path("api/v1/", include("transactions.api.urls")),
     path("api/v1/", include("metrics.api.urls")),
+    path("api/v1/", include("dashboard.api.urls")),
     path("api/v1/schema/", pages.ApiSchema.as_view(), name="schema"),
     path("api/v1/docs/", pages.api_viewer, name="api-viewer"),
     # The admin names no icon, so browsers ask for this one.

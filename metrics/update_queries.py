@@ -41,6 +41,8 @@ class LiveTotals:
     # The slug.
     election: str
     content: dict[str, Any]
+    # Of the election itself, not of one of its constituencies.
+    is_of_election: bool = False
 
 
 def live_totals(constituency_ids: Iterable[int]) -> list[LiveTotals]:
@@ -58,7 +60,7 @@ def live_totals(constituency_ids: Iterable[int]) -> list[LiveTotals]:
 
 def live_election_totals(election_id: int) -> LiveTotals | None:
     """Return the totals of an election, None where it is gone."""
-    names = [*TOTALS, "register_entries", "participation_rate", "as_of"]
+    names = [*TOTALS, "register_entries", "participation_rate", "as_of", "is_simulated"]
     row = (
         elections()
         .filter(pk=election_id)
@@ -68,7 +70,8 @@ def live_election_totals(election_id: int) -> LiveTotals | None:
     )
     if row is None:
         return None
-    return LiveTotals(election_id, row["slug"], {"election": row.pop("slug"), **row})
+    content = {"election": row.pop("slug"), **row}
+    return LiveTotals(election_id, content["election"], content, is_of_election=True)
 
 
 def hours_of_election(election_id: int) -> list[datetime]:

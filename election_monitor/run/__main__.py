@@ -24,7 +24,8 @@ from election_monitor.run.terminal import own_foreground
 logger = structlog.get_logger("election_monitor.run")
 
 DEFAULT_PORT = "8000"
-HIGHEST_PORT = 65_535
+# Live has the one above.
+HIGHEST_PORT = 65_534
 READY_POLL_SECONDS = 0.3
 SLOW_START_SECONDS = 60.0
 UPDATE_PROCESSES, IMPORT_PROCESSES = "2", "1"
@@ -47,7 +48,8 @@ def main() -> int:
         logging.config.dictConfig(settings.LOGGING)
         port = _port()
         with own_foreground(), _only_run(port):
-            _refuse_taken(port)
+            for each in (port, port + 1):
+                _refuse_taken(each)
             _run(port)
     except KeyboardInterrupt:
         return 0
@@ -102,8 +104,14 @@ def _programs(port: int) -> list[Program]:
         )
 
     gunicorn = (*python, "gunicorn", "--config", "python:election_monitor.web")
+    # With the options of docker-compose.yml; see docs/operations.md.
+    live = (
+        *("uvicorn", "election_monitor.asgi:application", "--no-access-log"),
+        *("--lifespan", "off", "--timeout-graceful-shutdown", "5"),
+    )
     programs = [
         Program("web", gunicorn, environment={"PORT": str(port)}),
+        Program("live", (*python, *live, "--port", str(port + 1))),
         Program("worker", worker("updates", UPDATE_PROCESSES), AS_ROOT),
         Program("importer", worker("import", IMPORT_PROCESSES), AS_ROOT),
         Program("beat", (*celery, "beat")),
@@ -203,7 +211,8 @@ def _refuse_taken(port: int) -> None:
         except OSError as error:
             raise CannotRun(
                 f"Port {port} cannot be used ({error.strerror}): stop the program that "
-                f"has it, or choose another with PORT, as in: make run PORT={port + 10}"
+                "has it, or choose another with PORT, as in: "
+                f"make run PORT={port + 10}"
             ) from error
 
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,8 @@ class Provenance:
     coverage: Coverage | None
     # All of it, or a part.
     is_simulated: bool
+    # Of the election's live stream, read before the figures.
+    live_id: str | None = None
 
 
 # Parameters as their filters cleaned them; and figures with their provenance.
@@ -42,7 +44,7 @@ class CoverageSerializer(serializers.Serializer[Any]):
 
 
 class ProvenanceSerializer(serializers.Serializer[Any]):
-    """What every answer with figures carries: added here, it is in all of them."""
+    """Where figures come from."""
 
     as_of = serializers.DateTimeField(
         allow_null=True, help_text="Newest ledger time counted; null before the first."
@@ -54,6 +56,16 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
     )
     is_simulated = serializers.BooleanField(
         help_text="All of it, or a part, is made by simulate_election."
+    )
+
+
+class EnvelopeSerializer(ProvenanceSerializer):
+    """What every answer with figures carries: added here, it is in all of them."""
+
+    live_id = serializers.CharField(
+        allow_null=True,
+        help_text="Where the live stream has to be resumed (`after`) to miss nothing since; "
+        "null where there is none, or not only one.",
     )
 
 
@@ -69,12 +81,14 @@ class FiguresView(GenericAPIView[Any]):
     filter_backends = WITHOUT_SEARCH
     pagination_class = None
     bound_filterset: Any
+    live_id: str | None = None
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         # Also binds the filter set, or refuses the parameters.
         self.filter_queryset(self.get_queryset())
         figures, provenance = self.figures(self.bound_filterset.form.cleaned_data)
-        return Response(self.get_serializer({**figures, **asdict(provenance)}).data)
+        source = asdict(replace(provenance, live_id=self.live_id))
+        return Response(self.get_serializer({**figures, **source}).data)
 
     @abstractmethod
     def figures(self, asked: Asked) -> Told:
@@ -83,7 +97,7 @@ class FiguresView(GenericAPIView[Any]):
 
 def envelope(provenance: Provenance) -> dict[str, Any]:
     """Return what a page of rows carries beside them."""
-    return dict(ProvenanceSerializer(asdict(provenance)).data)
+    return dict(EnvelopeSerializer(asdict(provenance)).data)
 
 
 def in_all(parts: Iterable[Provenance]) -> Provenance:

@@ -12,9 +12,11 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from elections import queries as registry
 from elections.models import Constituency
 from elections.tags import constituency_tag
+from metrics import events
 from metrics.api import examples
 from metrics.api.base import (
     Asked,
+    EnvelopeSerializer,
     FiguresView,
     Provenance,
     ProvenanceSerializer,
@@ -52,9 +54,7 @@ class PlaceSerializer(serializers.Serializer[Any]):
     timezone = serializers.CharField(help_text="Zone in which hours and days are cut.")
 
 
-class ConstituencyMetricsSerializer(
-    PlaceSerializer, MetricsSerializer, ProvenanceSerializer
-):
+class ComparedSerializer(PlaceSerializer, MetricsSerializer, ProvenanceSerializer):
     registered_voters = serializers.IntegerField(allow_null=True)
     anomaly_score = serializers.FloatField(allow_null=True, help_text="0 to 1.")
     version = serializers.IntegerField(
@@ -62,18 +62,22 @@ class ConstituencyMetricsSerializer(
     )
 
 
-class ConstituencyPeriodsSerializer(PlaceSerializer, ProvenanceSerializer):
+class ConstituencyMetricsSerializer(ComparedSerializer, EnvelopeSerializer):
+    """The same of one alone."""
+
+
+class ConstituencyPeriodsSerializer(PlaceSerializer, EnvelopeSerializer):
     period = serializers.ChoiceField(choices=["hour", "day", "week", "month"])
     results = PeriodSerializer(many=True)
 
 
-class ConstituencyPatternSerializer(PlaceSerializer, ProvenanceSerializer):
+class ConstituencyPatternSerializer(PlaceSerializer, EnvelopeSerializer):
     by_hour_of_day = HourOfDaySerializer(many=True, help_text="All 24, from 0.")
     by_weekday = WeekdaySerializer(many=True, help_text="All seven, from Monday.")
 
 
-class ConstituencyComparisonSerializer(ProvenanceSerializer):
-    results = ConstituencyMetricsSerializer(many=True, help_text="In the order asked.")
+class ConstituencyComparisonSerializer(EnvelopeSerializer):
+    results = ComparedSerializer(many=True, help_text="In the order asked.")
 
 
 class OfConstituency(FiguresView):
@@ -81,10 +85,18 @@ class OfConstituency(FiguresView):
 
     queryset = registry.constituencies()
     lookup_field = "contract_id"
+    # Their `live_id` must not be trimmed away while they are kept: other constituencies
+    # push it along.
+    answer_seconds = 10.0
 
     @staticmethod
     def answer_tags(request: HttpRequest, contract_id: str, **_: str) -> list[str]:
         return [constituency_tag(contract_id)]
+
+    def get_object(self) -> Constituency:
+        place: Constituency = super().get_object()
+        self.live_id = events.live_id(place.election.slug)
+        return place
 
 
 @described(example=examples.CONSTITUENCY)
@@ -152,6 +164,8 @@ class ConstituencyComparisonView(FiguresView):
 
     def figures(self, asked: Asked) -> Told:
         places = _named(asked.pop("ids"))
+        slugs = {place.election.slug for place in places}
+        self.live_id = events.live_id(slugs.pop()) if len(slugs) == 1 else None
         compared = service.compare(places, **asked)
         every = [
             (told(place, metrics), provenance(place, metrics))

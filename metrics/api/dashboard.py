@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework import serializers
@@ -9,10 +10,11 @@ from rest_framework import serializers
 from elections.models import Election
 from elections.queries import TOTALS
 from elections.tags import DASHBOARD
-from metrics import dashboard_queries
+from metrics import dashboard_queries, events
 from metrics.api import examples
 from metrics.api.base import (
     Asked,
+    EnvelopeSerializer,
     FiguresView,
     Provenance,
     ProvenanceSerializer,
@@ -55,7 +57,7 @@ class ActiveElectionSerializer(CountsSerializer, ProvenanceSerializer):
     )
 
 
-class DashboardSummarySerializer(ProvenanceSerializer):
+class DashboardSummarySerializer(EnvelopeSerializer):
     elections = ActiveElectionSerializer(
         many=True,
         help_text="Active ones, the newest first, "
@@ -132,6 +134,11 @@ class DashboardSummaryView(FiguresView):
     @staticmethod
     def answer_tags(request: HttpRequest, **_: str) -> list[str]:
         return [DASHBOARD]
+
+    def get_queryset(self) -> "QuerySet[Election]":
+        # First of all that is asked. The stream of all elections' totals.
+        self.live_id = events.live_id(None)
+        return super().get_queryset()
 
     def figures(self, asked: Asked) -> Told:
         return _summary(dashboard_queries.overview(now=timezone.now()))

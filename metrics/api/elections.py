@@ -10,13 +10,13 @@ from rest_framework import serializers
 
 from elections.models import Election
 from elections.tags import election_tag
-from metrics import queries
+from metrics import events, queries
 from metrics.api import examples
 from metrics.api.base import (
     Asked,
+    EnvelopeSerializer,
     FiguresView,
     Provenance,
-    ProvenanceSerializer,
     Told,
     described,
 )
@@ -44,7 +44,7 @@ class IdentitySerializer(serializers.Serializer[Any]):
 
 
 class ElectionMetricsSerializer(
-    IdentitySerializer, MetricsSerializer, ProvenanceSerializer
+    IdentitySerializer, MetricsSerializer, EnvelopeSerializer
 ):
     register_entries = serializers.IntegerField(
         allow_null=True,
@@ -62,12 +62,12 @@ class ElectionMetricsSerializer(
     )
 
 
-class ElectionPeriodsSerializer(IdentitySerializer, ProvenanceSerializer):
+class ElectionPeriodsSerializer(IdentitySerializer, EnvelopeSerializer):
     period = serializers.ChoiceField(choices=["hour", "day", "week", "month"])
     results = PeriodSerializer(many=True)
 
 
-class ElectionPatternSerializer(IdentitySerializer, ProvenanceSerializer):
+class ElectionPatternSerializer(IdentitySerializer, EnvelopeSerializer):
     by_hour_of_day = HourOfDaySerializer(many=True, help_text="All 24, from 0.")
     by_weekday = WeekdaySerializer(many=True, help_text="All seven, from Monday.")
 
@@ -82,6 +82,11 @@ class OfElection(FiguresView):
     @staticmethod
     def answer_tags(request: HttpRequest, slug: str, **_: str) -> list[str]:
         return [election_tag(slug)]
+
+    def get_object(self) -> Election:
+        self.live_id = events.live_id(self.kwargs["slug"])
+        election: Election = super().get_object()
+        return election
 
     def provenance(self, election: Election, as_of: datetime | None) -> Provenance:
         """Return where figures of the election come from; its coverage is one query."""

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-REAL: dict[str, Any] = {
+PROVENANCE: dict[str, Any] = {
     "as_of": "2026-09-18T12:50:00Z",
     "coverage": {"received": 4, "expected": 4},
     "is_simulated": False,
 }
+REAL = {**PROVENANCE, "live_id": "1789714200000-0"}
 COUNTS = {
     "bulletins_issued": 6,
     "votes_cast": 5,
@@ -63,17 +64,18 @@ PATTERN = {
     "by_weekday": [{**ACTIVITY, "weekday": 5}],
 }
 
-CONSTITUENCY = {
-    **REAL,
+COMPARED = {
+    **PROVENANCE,
     **METRICS,
     **PLACE,
     "registered_voters": 10,
     "anomaly_score": None,
     "version": 17,
 }
+CONSTITUENCY = {**COMPARED, **REAL}
 CONSTITUENCY_PERIODS = {**PERIODS, **PLACE}
 CONSTITUENCY_PATTERN = {**PATTERN, **PLACE}
-COMPARISON = {**REAL, "results": [CONSTITUENCY]}
+COMPARISON = {**REAL, "results": [COMPARED]}
 
 REGISTERS = {
     "register_entries": 10,
@@ -157,7 +159,7 @@ HOURLY_STATS = {
 }
 
 ACTIVE_ELECTION = {
-    **REAL,
+    **PROVENANCE,
     **ELECTION_NAMED,
     **COUNTS,
     **REGISTERS,

@@ -8,7 +8,7 @@ from metrics import realtime_queries
 from metrics.api import examples
 from metrics.api.base import (
     Asked,
-    ProvenanceSerializer,
+    EnvelopeSerializer,
     Told,
     described,
 )
@@ -30,7 +30,7 @@ class PointSerializer(CountsSerializer):
     )
 
 
-class TimelineSerializer(IdentitySerializer, ProvenanceSerializer):
+class TimelineSerializer(IdentitySerializer, EnvelopeSerializer):
     bucket = serializers.ChoiceField(choices=realtime_queries.BUCKETS)
     results = PointSerializer(
         many=True, help_text="A bucket in which nothing was counted has none."
@@ -47,7 +47,7 @@ class WindowSerializer(MaybeCountsSerializer):
     vote_velocity = serializers.FloatField(allow_null=True)
 
 
-class WindowsSerializer(IdentitySerializer, ProvenanceSerializer):
+class WindowsSerializer(IdentitySerializer, EnvelopeSerializer):
     now = serializers.DateTimeField(help_text="The clock on the wall.")
     windows = WindowSerializer(
         many=True, help_text="The shortest first; none before anything was loaded."

@@ -13,13 +13,13 @@ from rest_framework.response import Response
 
 from elections.models import Constituency, Election
 from elections.tags import election_tag
-from metrics import queries
+from metrics import events, queries
 from metrics.api import examples
 from metrics.api.base import (
     DEFAULTS,
     Asked,
+    EnvelopeSerializer,
     Provenance,
-    ProvenanceSerializer,
     Told,
     described,
     envelope,
@@ -47,7 +47,7 @@ class ColumnsField(serializers.Field[Any, Any, Any, Any]):
         return columns
 
 
-class TableSerializer(IdentitySerializer, ProvenanceSerializer):
+class TableSerializer(IdentitySerializer, EnvelopeSerializer):
     count = serializers.IntegerField(help_text="Rows.")
     columns = serializers.ListField(child=serializers.CharField())
     # Only a name of the answer: the class itself loses it to its fields.
@@ -101,6 +101,7 @@ class ElectionConstituenciesView(mixins.ListModelMixin, GenericAPIView[Constitue
         return [election_tag(slug)]
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        live_id = events.live_id(kwargs["slug"])
         # Parameters first, as everywhere.
         members = self.filter_queryset(self.get_queryset())
         election = get_object_or_404(Election, slug=kwargs["slug"])
@@ -110,6 +111,7 @@ class ElectionConstituenciesView(mixins.ListModelMixin, GenericAPIView[Constitue
             queries.as_of_in(scope).get(election.pk),
             queries.coverage_in(scope),
             election.is_simulated,
+            live_id,
         )
         rows = self.get_serializer(page, many=True)
         answer = self.get_paginated_response(rows.data)

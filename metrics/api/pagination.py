@@ -13,14 +13,14 @@ COUNT = {"type": "integer", "minimum": 0, "example": 4}
 
 
 class FiguresPagination(DefaultPagination):
-    """The default pages; the view adds what `base.ProvenanceSerializer` describes."""
+    """The default pages; the view adds what `base.EnvelopeSerializer` describes."""
 
     example_path = "/api/v1/hourly-stats/"
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Describe both, beside the rows."""
         described = super().get_paginated_response_schema(schema)
-        described["required"] += ["as_of", "coverage", "is_simulated"]
+        described["required"] += ["as_of", "coverage", "is_simulated", "live_id"]
         described["properties"] |= {
             "as_of": {
                 "type": "string",
@@ -41,6 +41,13 @@ class FiguresPagination(DefaultPagination):
                 "type": "boolean",
                 "description": "All of it, or a part, is made by simulate_election.",
                 "example": False,
+            },
+            "live_id": {
+                "type": "string",
+                "nullable": True,
+                "description": "Where the live stream of the election chosen has to be "
+                "resumed to miss nothing since.",
+                "example": "1789714200000-0",
             },
         }
         return described

@@ -1,5 +1,6 @@
 """Hourly statistics over HTTP: in pages, or all rows at once."""
 
+import re
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -10,8 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from elections.api.views import SLUG
 from elections.tags import HOURLY_STATS, constituency_tag, election_tag
-from metrics import queries
+from metrics import events, queries
 from metrics.api import bulk, examples
 from metrics.api.base import WITHOUT_SEARCH, Provenance, envelope
 from metrics.api.bulk import CsvRenderer, ParquetRenderer
@@ -20,6 +22,7 @@ from metrics.api.pagination import FiguresPagination
 from metrics.api.serializers import HourlyStatsSerializer
 from metrics.models import HourlyStats
 
+SLUG_ONLY = re.compile(SLUG)
 JSON_FIRST: Any = api_settings.DEFAULT_RENDERER_CLASSES
 
 
@@ -76,6 +79,8 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
     )
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         """Return a page of rows; as CSV or Parquet all of them, without pages."""
+        slug = request.query_params.get("election", "")
+        live_id = events.live_id(slug) if SLUG_ONLY.fullmatch(slug) else None
         stats = self.filter_queryset(self.get_queryset())
         written_as = request.accepted_renderer.format
         is_bulk = written_as in bulk.BULK_FORMATS
@@ -88,6 +93,7 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
             max(as_of.values(), default=None),
             queries.coverage_in(scope),
             queries.is_simulated_in(scope),
+            live_id,
         )
         if page is None:
             return bulk.answer(stats, written_as=written_as, as_of=as_of, source=source)

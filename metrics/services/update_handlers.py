@@ -132,7 +132,10 @@ def rebuild_history(update: ClaimedUpdate, now: datetime) -> None:
 
 def tell(totals: Iterable[LiveTotals]) -> None:
     """Publish totals once the transaction is committed, never before."""
-    told = [events.Event(one.election, events.METRICS, one.content) for one in totals]
+    told = [
+        events.Event(one.election, events.METRICS, one.content, one.is_of_election)
+        for one in totals
+    ]
 
     # No partial: Django names a robust hook that failed, and a partial has no name.
     def publish() -> None:

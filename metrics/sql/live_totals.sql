@@ -16,7 +16,8 @@ SELECT
     constituency.anomaly_count,
     constituency.anomaly_score,
     constituency.last_transaction_at,
-    constituency.version
+    constituency.version,
+    election.is_simulated
 FROM elections_constituency AS constituency
 JOIN elections_election AS election ON election.id = constituency.election_id
 WHERE constituency.id = ANY(%(constituency_ids)s::bigint[])

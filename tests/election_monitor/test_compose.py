@@ -26,6 +26,7 @@ def test_the_services_are_those_of_the_design():
     assert sorted(SERVICES) == [
         "beat",
         "importer",
+        "live",
         "migrate",
         "postgres",
         "redis",
@@ -77,7 +78,8 @@ def test_no_secret_stands_in_the_file_and_none_has_a_default(name):
     secrets = {
         key: value
         for key, value in SERVICES[name].get("environment", {}).items()
-        if SECRET_NAMES.search(key) and value != "redis://redis:6379/0"
+        if SECRET_NAMES.search(key)
+        and value not in {"redis://redis:6379/0", "${LIVE_URL:-}"}
     }
 
     assert all(
@@ -87,11 +89,13 @@ def test_no_secret_stands_in_the_file_and_none_has_a_default(name):
     assert secrets or name == "redis"
 
 
-def test_only_the_web_service_is_reachable_and_only_from_this_machine():
+def test_only_web_and_live_are_reachable_and_only_from_this_machine():
     ports = {name: service.get("ports", []) for name, service in SERVICES.items()}
 
-    assert {name for name, found in ports.items() if found} == {"web"}
-    assert ports["web"] == ["127.0.0.1:${PORT:-8000}:8000"]
+    assert {name: found for name, found in ports.items() if found} == {
+        "web": ["127.0.0.1:${PORT:-8000}:8000"],
+        "live": ["127.0.0.1:${LIVE_PORT:-8001}:8001"],
+    }
 
 
 def test_every_named_volume_is_declared():

@@ -8,7 +8,7 @@ from pathlib import Path
 from transactions.formats.reasons import FileReason, Reason
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-APPS = ("election_monitor", "elections", "transactions", "metrics")
+APPS = ("election_monitor", "elections", "transactions", "metrics", "dashboard")
 DOCS = "\n".join(
     page.read_text() for page in sorted((REPOSITORY / "docs").rglob("*.md"))
 )
@@ -16,10 +16,17 @@ DOCS = "\n".join(
 READ = re.compile(
     r"""\b(?:env\.\w+|flag|count|url|rates|origins|os\.environ\.get)\(\s*["']([A-Z][A-Z_]*)["']"""
 )
-EXCEPTIONS = {"AuthenticationFailed", "NotFound", "PermissionDenied", "TooLarge"}
+EXCEPTIONS = {
+    "AuthenticationFailed",
+    "NotFound",
+    "PermissionDenied",
+    "Refusal",
+    "TooLarge",
+}
 CODED = {
     *EXCEPTIONS,
     "ErrorDetail",
+    "Refusal",
     "ValidationError",
     "_invalid",
     "_problem",
@@ -49,6 +56,7 @@ def error_codes() -> set[str]:
     found = set()
     for path in (
         *sources("elections/api", "transactions/api", "metrics/api"),
+        *sources("dashboard/api", "dashboard/live"),
         REPOSITORY / "election_monitor/api.py",
         REPOSITORY / "election_monitor/pages.py",
     ):
@@ -88,6 +96,7 @@ def test_every_error_code_of_the_api_is_documented():
 
     assert {"out_of_range", "unknown_parameter", "period_empty", "not_found"} <= codes
     assert {"invalid_token", "csrf_failed", "locked_out", "file_too_large"} <= codes
+    assert "ticket_missing" in codes
     assert [code for code in sorted(codes) if f"`{code}`" not in DOCS] == []
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -37,9 +38,14 @@ def var_dir():
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that is free, as is the one above it, which live has."""
+    while True:
+        with socket.socket() as probe, socket.socket() as above:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                above.bind(("127.0.0.1", port + 1))
+                return port
 
 
 @pytest.fixture
@@ -104,6 +110,10 @@ def test_a_run_survives_what_is_killed_and_leaves_nothing_behind(launch, var_dir
     assert run.poll() is None, errors(var_dir).read_text()
     assert f"Election Monitor is ready: http://127.0.0.1:{port}/" in output.read_text()
     assert status_of(port, "/admin/login/") == 200
+    assert wait_until(
+        lambda: status_of(port + 1, "/health/live/") == 200, seconds=START_SECONDS
+    )
+    assert status_of(port + 1, "/live/elections/") == 401
     assert (var_dir / "staff-login").stat().st_mode & 0o777 == 0o600
 
     second = launch()
@@ -137,25 +147,27 @@ def test_a_run_survives_what_is_killed_and_leaves_nothing_behind(launch, var_dir
     assert "Traceback" not in errors(var_dir).read_text()
 
 
-def test_a_taken_port_is_refused_before_anything_starts(launch, var_dir, port):
-    with socket.create_server(("127.0.0.1", port)):
+@pytest.mark.parametrize("above", [0, 1])
+def test_a_taken_port_is_refused_before_anything_starts(launch, var_dir, port, above):
+    taken = port + above
+    with socket.create_server(("127.0.0.1", taken)):
         run = launch()
 
         assert run.wait(timeout=START_SECONDS) == 1
     assert (
         errors(var_dir)
         .read_text()
-        .startswith(f"Port {port} cannot be used (Address already")
+        .startswith(f"Port {taken} cannot be used (Address already")
     )
     assert not (var_dir / "embedded").exists()
 
 
-@pytest.mark.parametrize("value", ["0", "65536", "eighty", "-1"])
+@pytest.mark.parametrize("value", ["0", "65535", "eighty", "-1"])
 def test_a_malformed_port_is_refused(launch, var_dir, value):
     assert launch(PORT=value).wait(timeout=START_SECONDS) == 1
     assert (
         errors(var_dir).read_text()
-        == f"PORT is '{value}': give a number from 1 to 65535.\n"
+        == f"PORT is '{value}': give a number from 1 to 65534.\n"
     )
 
 

@@ -83,6 +83,32 @@ def test_a_public_name_means_https_for_this_host_alone(tmp_path, host):
     assert found == "True True True 31536000 0 0"
 
 
+def live_settings(tmp_path, **environment):
+    """Return where browsers are sent for live events, and what they may connect to."""
+    code = (
+        "from election_monitor import settings as s; "
+        "directives = s.CONTENT_SECURITY_POLICY['DIRECTIVES']; "
+        "print(s.LIVE_URL or '-', *directives['connect-src'])"
+    )
+    return start(tmp_path, ["-c", code], **environment).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "http://127.0.0.1:8001 'self' http://127.0.0.1:8001"),
+        ({"PORT": "9000"}, "http://127.0.0.1:9001 'self' http://127.0.0.1:9001"),
+        ({"ALLOWED_HOSTS": "monitor.example.org"}, "- 'self'"),
+        (
+            {"LIVE_URL": "https://live.example.org/em/"},
+            "https://live.example.org/em 'self' https://live.example.org",
+        ),
+    ],
+)
+def test_browsers_are_told_where_the_live_process_is(tmp_path, environment, expected):
+    assert live_settings(tmp_path, **environment) == expected
+
+
 def test_a_var_dir_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
 
@@ -112,6 +138,8 @@ def test_an_unknown_setting_of_ours_is_refused(tmp_path):
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "sqlite:///file.db"),
         ("REDIS_URL", "nonsense"),
+        ("LIVE_URL", "live.example.org"),
+        ("ELECTION_MONITOR_LIVE_LISTENERS", "0"),
         ("ELECTION_MONITOR_CHUNK_ROWS", "many"),
         ("ELECTION_MONITOR_CHUNK_ROWS", "0"),
         ("ELECTION_MONITOR_CHUNK_FILES", "-1"),

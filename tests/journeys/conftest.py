@@ -1,6 +1,7 @@
 """A real browser, for the tests marked `browser`."""
 
 from contextlib import ExitStack
+from copy import deepcopy
 from pathlib import Path
 from time import monotonic
 
@@ -8,11 +9,36 @@ import pytest
 from django.db import connection
 from playwright.sync_api import sync_playwright
 
+from metrics import events
+from tests.journeys.processes import Processes
+
 CHROMIUM = Path("/usr/bin/chromium")
 
 
+@pytest.fixture(scope="session")
+def live_port():
+    """Return the port of a live process, which every page asks for."""
+    running = Processes()
+    _, port = running.live()
+    yield port
+    running.end_all()
+
+
 @pytest.fixture
-def open_page(live_server, settings):
+def live_process(live_port, settings):
+    """Let pages and publishers of this test use the live process."""
+    settings.LIVE_URL = f"http://127.0.0.1:{live_port}"
+    settings.EVENTS_REDIS_URL = Processes().redis_url
+    policy = deepcopy(settings.CONTENT_SECURITY_POLICY)
+    policy["DIRECTIVES"]["connect-src"] = ["'self'", settings.LIVE_URL]
+    settings.CONTENT_SECURITY_POLICY = policy
+    events._client.cache_clear()
+    yield
+    events._client.cache_clear()
+
+
+@pytest.fixture
+def open_page(live_server, settings, live_process):
     """Open a page at a width; fail when it had anything to complain about.
 
     Rows come first: from the first page on a loop runs in this thread, and the database
@@ -28,7 +54,9 @@ def open_page(live_server, settings):
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic"]
             )
             stack.callback(browser.close)
-            page = browser.new_page(viewport={"width": width, "height": 900})
+            # A context of its own, in which a test can open more pages.
+            context = browser.new_context(viewport={"width": width, "height": 900})
+            page = context.new_page()
             page.on("console", lambda message: complaints.append(message.text))
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.goto(live_server.url + path, wait_until="networkidle")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,10 @@ DEADLINE_SECONDS = 60
 # Databases 0 to 2 are those of the run itself.
 FIRST_REDIS_DATABASE = 3
 CELERY = (sys.executable, "-m", "celery", "--app", "election_monitor")
+LIVE = (
+    *(sys.executable, "-m", "uvicorn", "election_monitor.asgi:application"),
+    *("--lifespan", "off", "--timeout-graceful-shutdown", "5", "--no-access-log"),
+)
 
 
 class Processes:
@@ -47,6 +52,14 @@ class Processes:
         """Start a beat that keeps its state in the file `schedule`."""
         return self.start(*CELERY, "beat", "--schedule", schedule)
 
+    def live(self, **environment: str) -> tuple["subprocess.Popen[bytes]", int]:
+        """Start a live process; return it and its port, once it answers."""
+        port = free_port()
+        self.environment |= environment
+        process = self.start(*LIVE, "--port", str(port))
+        wait_until(lambda: answers(port), "the live process answers")
+        return process, port
+
     def manage(self, *words: str) -> None:
         """Run a management command to its end."""
         command = [sys.executable, "manage.py", *words]
@@ -70,6 +83,19 @@ class Processes:
         for process in self._running:
             if process.poll() is None:
                 self.kill(process)
+
+
+def free_port() -> int:
+    """Return a port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody takes connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until(is_true: Callable[[], bool], what: str) -> None:

@@ -1,0 +1,1 @@
+"""What observers look at: the live stream; pages, reports and exports will follow."""
