@@ -16,6 +16,7 @@ NAMES = [
     "replay",
     "recompute",
     "updates",
+    "answers",
     "live",
     "growth",
     "memory",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from django.db import connection
 
 from benchmarks import (
+    answers,
     databases,
     growth,
     imports,
@@ -46,5 +47,6 @@ def _benchmarks(
     yield {"recompute"}, lambda: recompute.run(sizes, pristine=PRISTINE)
     yield {"updates"}, lambda: updates.run(sizes, pristine=PRISTINE)
     yield {"live"}, lambda: live.run(sizes, pristine=PRISTINE)
+    yield {"answers"}, lambda: answers.run(sizes, pristine=PRISTINE)
     yield {"growth"}, lambda: growth.run(sizes, pristine=PRISTINE)
     yield {"memory"}, lambda: memory.run(sizes)
