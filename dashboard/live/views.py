@@ -160,7 +160,11 @@ def _is_allowed(origin: str) -> bool:
     """
     if origin in settings.CORS_ALLOWED_ORIGINS:
         return True
-    host = urlsplit(origin).netloc.rpartition("@")[2]
+    try:
+        host = urlsplit(origin).netloc.rpartition("@")[2]
+    except ValueError:
+        # What begins like an IPv6 address and is none.
+        return False
     return validate_host(_without_port(host), settings.ALLOWED_HOSTS)
 
 

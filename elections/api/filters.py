@@ -1,6 +1,6 @@
 """What the registry can be filtered by, and what others filter by, too."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -11,6 +11,8 @@ from django_filters import (  # type: ignore[import-untyped]
 )
 
 from elections.models import Constituency, ConstituencyStatus, Election, Region
+
+LARGEST_OFFSET = timedelta(hours=15, minutes=59)
 
 
 class MomentField(forms.Field):
@@ -30,7 +32,9 @@ class MomentField(forms.Field):
             moment = parse_datetime(text)
         except ValueError:
             moment = None
-        if moment is None:
+        # PostgreSQL knows no such offsets, and no zone has one.
+        offset = moment.utcoffset() if moment else None
+        if moment is None or abs(offset or timedelta()) > LARGEST_OFFSET:
             message = "Use ISO 8601, such as 2026-09-18T08:00:00+03:00."
             raise ValidationError(message, code="invalid")
         if moment.tzinfo is None:

@@ -36,6 +36,8 @@ class ElectionViewSet(viewsets.ReadOnlyModelViewSet[Election]):
     """Elections with their totals, by slug."""
 
     queryset = queries.elections()
+    # Their status changes with the time alone.
+    answer_seconds = 5.0
     serializer_class = ElectionSerializer
     lookup_field = "slug"
     lookup_value_regex = SLUG

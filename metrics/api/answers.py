@@ -6,6 +6,7 @@ everybody who may have it.
 """
 
 import gzip
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from elections.tags import is_about_constituencies
 from metrics.cache import TTL_SECONDS, Entry, metrics_cache, metrics_key
 
 CONTENT_TYPE = "application/json"
+JSON_TYPES = {"*/*", "application/*", CONTENT_TYPE}
+NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 # Below this a compressed body is not smaller by anything that counts.
 COMPRESSED_FROM_BYTES = 1_400
 VARY = ("Accept", "Accept-Encoding", "Authorization", "Cookie", "Origin")
@@ -55,9 +58,10 @@ class AnswerCache:
         tags_of = getattr(getattr(view, "cls", None), "answer_tags", None)
         if tags_of is None or request.method not in {"GET", "HEAD"}:
             return None
-        if not _wants_json(request) or not _may_read(request, view):
+        if not _wants_json(request, view) or not _may_read(request, view):
             return None
-        is_compressed = "gzip" in request.headers.get("Accept-Encoding", "")
+        encodings = _stated(request.headers.get("Accept-Encoding", ""))
+        is_compressed = bool(encodings & {"gzip", "*"})
         key = metrics_key(
             "answer", path=request.get_full_path(), is_compressed=is_compressed
         )
@@ -77,12 +81,24 @@ class AnswerCache:
         return _respond(request, fetched.entry, is_hit=fetched.is_hit)
 
 
-def _wants_json(request: HttpRequest) -> bool:
+def _stated(header: str) -> set[str]:
+    """Return what a header such as Accept names, but for what it gives no weight."""
+    found = set()
+    for part in header.lower().split(","):
+        name, *options = (word.strip() for word in part.split(";"))
+        if not any(NO_WEIGHT.fullmatch(option) for option in options):
+            found.add(name)
+    return found
+
+
+def _wants_json(request: HttpRequest, view: View) -> bool:
     """Tell whether the answer is the plain one, whatever formats the view offers."""
     if api_settings.URL_FORMAT_OVERRIDE in request.GET:
         return False
-    accepted = request.headers.get("Accept", "*/*")
-    return "*/*" in accepted or CONTENT_TYPE in accepted
+    accepted = _stated(request.headers.get("Accept", "*/*"))
+    others = {renderer.media_type for renderer in view.cls.renderer_classes}
+    others.discard(CONTENT_TYPE)
+    return bool(accepted & JSON_TYPES) and not accepted & others
 
 
 def _may_read(request: HttpRequest, view: Any) -> bool:
@@ -97,6 +113,7 @@ def _may_read(request: HttpRequest, view: Any) -> bool:
     # As REST framework does for each request: permissions look which methods there are.
     for method, action in asked.action_map.items():
         setattr(asked, method, getattr(asked, action))
+    asked.setup(request)
     asked.request = asked.initialize_request(request)
     try:
         asked.perform_authentication(asked.request)

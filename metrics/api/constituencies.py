@@ -29,6 +29,7 @@ from metrics.api.filters import (
     CompareParameters,
     PeriodParameters,
     PeriodsParameters,
+    words_of,
 )
 from metrics.api.serializers import (
     HourOfDaySerializer,
@@ -154,10 +155,12 @@ class ConstituencyComparisonView(FiguresView):
     queryset = registry.constituencies()
     serializer_class = ConstituencyComparisonSerializer
     filterset_class = CompareParameters
+    # As of one constituency.
+    answer_seconds = OfConstituency.answer_seconds
 
     @staticmethod
     def answer_tags(request: HttpRequest, **_: str) -> list[str]:
-        named = request.GET.get("ids", "").split(",")
+        named = words_of(request.GET.get("ids", ""))
         return [
             constituency_tag(contract_id) for contract_id in named[:COMPARED_AT_MOST]
         ]

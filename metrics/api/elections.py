@@ -99,6 +99,8 @@ class ElectionMetricsView(OfElection):
     """Figures of an election, all of them or those of a period. They count ballots."""
 
     serializer_class = ElectionMetricsSerializer
+    # Which feeds are silent changes with the time alone.
+    answer_seconds = 5.0
     filterset_class = PeriodParameters
 
     def figures(self, asked: Asked) -> Told:

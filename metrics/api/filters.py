@@ -86,6 +86,11 @@ class TimelineParameters(PeriodParameters):
     )
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a text that are divided by commas."""
+    return [word.strip() for word in text.split(",")] if text else []
+
+
 class WordsField(forms.CharField):
     """Different words, divided by commas."""
 
@@ -106,7 +111,7 @@ class WordsField(forms.CharField):
             ValidationError: one comes twice or is unknown, or they are many.
         """
         text = super().clean(value)
-        words = [word.strip() for word in text.split(",")] if text else []
+        words = words_of(text)
         if len(set(words)) < len(words):
             raise ValidationError("State each of them once.", code="repeated")
         if self.at_most and len(words) > self.at_most:

@@ -53,6 +53,8 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
         )
     }
     renderer_classes = [*JSON_FIRST, CsvRenderer, ParquetRenderer]
+    # `as_of`, and velocities with it, follow other constituencies, which end nothing here.
+    answer_seconds = 10.0
     bound_filterset: HourlyStatsFilterSet
 
     @staticmethod

@@ -28,13 +28,17 @@ class Invalidation:
     @property
     def is_owing(self) -> bool:
         """Tell whether entries may be valid in the cache that should not be."""
-        return self._repeater is not None
+        repeater = self._repeater
+        if repeater is not None and not repeater.is_alive():
+            # This process is a fork of the one that owed.
+            self._owe(set())
+        return repeater is not None
 
     def bump(self, tags: Iterable[str]) -> None:
         """Give each tag a version that it never had."""
         bumped = set(tags)
-        # While one is owed the cache is away: the repeater takes these along.
-        if bumped and (self.is_owing or not self._write(bumped)):
+        # Also while others are owed: the cache may be back, and answer others already.
+        if bumped and not self._write(bumped):
             self._owe(bumped)
 
     def _write(self, tags: Iterable[str]) -> bool:
@@ -67,7 +71,12 @@ class Invalidation:
             # What is owed anew while this is written has to be written once more.
             with self._lock:
                 taken, self._owed = self._owed, set()
-            is_written = self._write(taken)
+            try:
+                is_written = self._write(taken)
+            except Exception:
+                # Whatever it was: what is owed stays owed.
+                logger.exception("Cache tags are not bumped yet")
+                is_written = False
             with self._lock:
                 if not is_written:
                     self._owed |= taken

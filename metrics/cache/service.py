@@ -6,6 +6,9 @@ versions are read before an answer is computed: what changes meanwhile makes the
 invalid, not wrong.
 """
 
+import os
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,16 +31,19 @@ from metrics.cache.usage import Usage
 logger = structlog.get_logger(__name__)
 
 ALIAS = "metrics"
+HOST = socket.gethostname().encode()
 # A bump that got lost, whatever killed it, is over after this.
 TTL_SECONDS = 60.0
 # Then one request computes the entry anew, while others still get it.
 FRESH_SHARE = 0.8
 BREAKER_SECONDS = 1.0
-# Whoever computes is taken for dead after this; who waits for it gives up a bit sooner.
-FLIGHT_SECONDS, WAIT_SECONDS = 5.0, 2.0
+# Whoever computes is taken for dead after this.
+FLIGHT_SECONDS, WAIT_SECONDS = 5.0, 5.0
+# After that many, one computes whoever else does.
+WAITS = 3
 WAIT_PAUSE_SECONDS = 0.01
 # Of a tag that nobody has bumped: longer than any entry lives.
-READERS_TAG_SECONDS = 600.0
+READERS_TAG_SECONDS = 120.0
 # Every entry depends on it.
 EVERYTHING = "all"
 WHOLE_TAGS = {EVERYTHING, DASHBOARD, HOURLY_STATS}
@@ -112,12 +118,9 @@ class MetricsCacheService:
                 return Fetched(entry, is_hit=True)
         elif look is None:
             return Fetched(_unkept(compute()), is_hit=False)
-        elif not self._take_off(key):
-            entry = self._wait(key, tags, lag=lag)
-            if entry is not None:
-                self.usage.hit()
-                return Fetched(entry, is_hit=True)
-            return self._compute(key, compute, tags=tags, ttl=ttl)
+        elif (entry := self._others(key, tags, lag=lag)) is not None:
+            self.usage.hit()
+            return Fetched(entry, is_hit=True)
         try:
             return self._compute(key, compute, tags=tags, ttl=ttl)
         finally:
@@ -242,10 +245,29 @@ class MetricsCacheService:
     def _take_off(self, key: str) -> bool:
         """Tell whether this request is the one that computes."""
         flight = flight_key(key)
-        return bool(self._ask("add", flight, b"flying", timeout=FLIGHT_SECONDS))
+        return bool(self._ask("add", flight, self._token(), timeout=FLIGHT_SECONDS))
 
     def _land(self, key: str) -> None:
-        self._ask("delete", flight_key(key))
+        # Not that of a successor, where this one took too long.
+        if self._ask("get", flight_key(key)) == self._token():
+            self._ask("delete", flight_key(key))
+
+    def _token(self) -> bytes:
+        """Return the name of this request: of a thread of a process, on one machine."""
+        return b"%s %d %d" % (HOST, os.getpid(), threading.get_ident())
+
+    def _others(self, key: str, tags: Sequence[str], *, lag: float) -> Entry | None:
+        """Return what another request has computed; None where this one has to.
+
+        Whoever fails, or is slow, is followed by one, not by all who waited.
+        """
+        for _ in range(WAITS):
+            if self._take_off(key):
+                return None
+            if (entry := self._wait(key, tags, lag=lag)) is not None:
+                return entry
+        self._take_off(key)
+        return None
 
     def _wait(self, key: str, tags: Sequence[str], *, lag: float) -> Entry | None:
         """Wait for whoever computes; None where that comes to nothing."""

@@ -236,6 +236,8 @@ UNKNOWN = f"No such parameter here. Known: {KNOWN}."
     [
         ("start", "yesterday", INSTANT, "invalid"),
         ("start", "2026-02-30T00:00:00Z", INSTANT, "invalid"),
+        ("start", "2026-09-18T00:00:00+23:59", INSTANT, "invalid"),
+        ("end", "2026-09-18T00:00:00-16:00", INSTANT, "invalid"),
         ("start", "2026-09-18T08:00:00", OFFSET, "offset_missing"),
         ("start", "2026-09-18", OFFSET, "offset_missing"),
         ("end", "2026-09-18 08:00", OFFSET, "offset_missing"),

@@ -14,6 +14,7 @@ from django.utils import timezone
 from elections.locks import Lock, lock_session, unlock_session
 from elections.models import Election, Region
 from elections.services import ConstituencyDraft, RegistryService
+from elections.signals import registry_changed
 from transactions.formats import Block, Kind, read
 from transactions.loader import Loader, OpenBatch, Part
 from transactions.models import BatchKind, BatchStatus, ImportBatch
@@ -44,6 +45,7 @@ def register_simulation(world: World) -> Election:
         ),
         ignore_conflicts=True,
     )
+    registry_changed.send(sender=Region, places=())
     drafts = [
         ConstituencyDraft(
             contract_id=contract.contract_id,

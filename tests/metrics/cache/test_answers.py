@@ -208,6 +208,16 @@ def test_a_deleted_election_is_gone_at_once(ask, loaded, client):
     assert ask("/api/v1/hourly-stats/").json()["count"] == 0
 
 
+def test_a_comparison_depends_on_each_of_its_constituencies(ask, loaded, load):
+    path = f"/api/v1/metrics/constituencies/compare/?ids={A},%20{B}"
+    ask(path)
+
+    load(hour_file("10:00", vote("v9", "10:20", key="k9"), contract_id=B))
+
+    votes = [row["votes_cast"] for row in ask(path).json()["results"]]
+    assert votes == [1, 1]
+
+
 def test_errors_are_not_kept(client, two_contracts, load):
     path = "/api/v1/constituencies/nobodys/"
     assert [client.get(path).status_code for _ in range(2)] == [404, 404]
@@ -229,7 +239,8 @@ def test_who_may_not_read_gets_nothing_out_of_the_cache(loaded, settings, client
     settings.API_PUBLIC_READ = False
 
     for path in EVERYTHING:
-        assert client.get(path).status_code in {401, 403}
+        assert client.get(path).status_code == 401
+        assert client.head(path).status_code == 401
 
 
 def test_who_signed_in_shares_what_is_kept(loaded, settings):
@@ -266,7 +277,47 @@ def test_a_token_gets_what_is_kept_and_a_role_that_may_not_does_not(loaded, sett
     assert ask(feeder).status_code == 403
 
 
-@pytest.mark.parametrize("accept", ["text/html", "text/csv", "image/png"])
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/csv;q=0, */*"])
+def test_json_is_kept_for_who_accepts_it(loaded, ask, accept):
+    ask(HOURS_OF_A)
+
+    assert is_hit(ask(HOURS_OF_A, Accept=accept))
+
+
+def test_another_format_is_never_taken_for_json(loaded, client, ask):
+    ask(HOURS_OF_A)
+
+    wanted = {"Accept": "text/csv, */*;q=0.1"}
+    response = client.get(HOURS_OF_A, headers=wanted)
+
+    assert response.headers["Content-Type"].startswith("text/csv")
+
+
+@pytest.mark.parametrize(
+    ("encodings", "is_compressed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("identity, gzip;q=0.0", False),
+        ("notgzip", False),
+    ],
+)
+def test_nobody_gets_what_was_ruled_out(
+    ask, loaded, monkeypatch, encodings, is_compressed
+):
+    monkeypatch.setattr(answers, "COMPRESSED_FROM_BYTES", 100)
+
+    response = ask(OF_A, **{"Accept-Encoding": encodings})
+
+    assert ("Content-Encoding" in response.headers) == is_compressed
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["text/html", "text/csv", "image/png", "application/json-patch+json"],
+)
 def test_what_json_is_not_accepted_for_is_left_to_the_view(loaded, client, accept):
     client.get(OF_A)
 

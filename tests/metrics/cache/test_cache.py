@@ -11,7 +11,7 @@ from django.core.cache import caches
 from metrics.cache import Entry, cached_metrics, metrics_key
 from metrics.cache import decorator as decorator_module
 from metrics.cache import service as service_module
-from metrics.cache.keys import tag_key
+from metrics.cache.keys import flight_key, tag_key
 
 KEY = "answer:1"
 TAGS = ["constituency:A", "election:duma"]
@@ -174,6 +174,28 @@ def test_nobody_waits_for_one_who_fails(cache):
     answers = at_once(4, ask)
 
     assert sorted(answers) == [b"failed", *[b"well"] * 3]
+
+
+def test_after_a_slow_one_few_compute(cache, monkeypatch):
+    """And not all who waited: the database has trouble enough then."""
+    monkeypatch.setattr(service_module, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(service_module, "FLIGHT_SECONDS", 0.5)
+    source = Source(seconds=1.0)
+
+    at_once(MANY, lambda: content(cache, source))
+
+    assert source.calls <= 4
+
+
+def test_a_slow_one_does_not_land_its_successor(cache, source):
+    def compute():
+        backend = caches[cache._alias]
+        backend.set(flight_key(KEY), b"another", timeout=60)
+        return b"slow"
+
+    fetch(cache, compute)
+
+    assert caches[cache._alias].get(flight_key(KEY)) == b"another"
 
 
 def test_nobody_waits_for_one_who_was_killed(cache, source, monkeypatch):
