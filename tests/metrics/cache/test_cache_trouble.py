@@ -5,7 +5,7 @@ import time
 import pytest
 
 from election_monitor.embedded import processes
-from metrics.cache import MetricsCacheService
+from metrics.cache import MetricsCacheService, invalidation
 from metrics.cache.keys import tag_key
 from tests.metrics.cache.conftest import DEADLINE_SECONDS
 from tests.metrics.cache.test_cache import KEY, TAGS, Source, content, fetch
@@ -139,6 +139,24 @@ def test_what_could_not_be_invalidated_is_not_used_and_made_up_for(
     wait_until(lambda: other.is_usable)
     assert other.peek(KEY, tags=TAGS) is None
     wait_until(lambda: is_kept_again(cache, source))
+
+
+def test_what_is_invalidated_while_more_is_owed_is_written_at_once(
+    cache, source, own_redis, monkeypatch
+):
+    """The cache may be back for others before the repetition gets through."""
+    monkeypatch.setattr(invalidation, "REPEAT_SECONDS", 60)
+    own_redis.stop()
+    cache.invalidate(TAGS)
+    own_redis.start()
+    other = MetricsCacheService()
+    other.fetch("answer:B", source, tags=["constituency:B"])
+    assert other.peek("answer:B", tags=["constituency:B"])
+
+    cache.invalidate(["constituency:B"])
+
+    assert not cache.is_usable
+    assert other.peek("answer:B", tags=["constituency:B"]) is None
 
 
 def test_a_full_redis_keeps_nothing_and_is_still_right(cache, source, own_redis):
