@@ -70,13 +70,13 @@ class _Look:
     versions: bytes | None
     computed_at: float
 
-    def is_valid(self, *, lag: float) -> bool:
-        """Tell whether the entry may be used."""
+    def usable(self, *, lag: float) -> Entry | None:
+        """Return the entry where it may be used."""
         if self.entry is None:
-            return False
-        if self.entry.versions == self.versions:
-            return True
-        return 0 <= self.computed_at - self.entry.computed_at < lag
+            return None
+        is_valid = self.entry.versions == self.versions
+        is_recent = 0 <= self.computed_at - self.entry.computed_at < lag
+        return self.entry if is_valid or is_recent else None
 
 
 class MetricsCacheService:
@@ -110,33 +110,21 @@ class MetricsCacheService:
         if not self.is_usable:
             return Fetched(_unkept(compute()), is_hit=False)
         look = self._look(key, tags)
-        if look is not None and look.is_valid(lag=lag):
-            entry = look.entry
-            assert entry is not None  # noqa: S101 - said by is_valid
-            if look.computed_at < entry.fresh_until or not self._take_off(key):
-                self.usage.hit()
-                return Fetched(entry, is_hit=True)
-        elif look is None:
+        if look is None:
             return Fetched(_unkept(compute()), is_hit=False)
-        elif (entry := self._others(key, tags, lag=lag)) is not None:
+        entry = look.usable(lag=lag)
+        if entry is None:
+            entry = self._others(key, tags, lag=lag)
+        elif look.computed_at >= entry.fresh_until and self._take_off(key):
+            # Time to compute it anew, while others still get it.
+            entry = None
+        if entry is not None:
             self.usage.hit()
             return Fetched(entry, is_hit=True)
         try:
             return self._compute(key, compute, tags=tags, ttl=ttl)
         finally:
             self._land(key)
-
-    def peek(self, key: str, *, tags: Sequence[str], lag: float = 0) -> Entry | None:
-        """Return what is kept under `key` where it may be used as it is, by one read."""
-        if not self.is_usable:
-            return None
-        look = self._look(key, tags)
-        if look is None or look.entry is None or not look.is_valid(lag=lag):
-            return None
-        if look.computed_at >= look.entry.fresh_until:
-            return None
-        self.usage.hit()
-        return look.entry
 
     def invalidate(self, tags: Iterable[str]) -> None:
         """Let no entry of these tags be used any more; call it after the commit.
@@ -278,8 +266,8 @@ class MetricsCacheService:
             look = self._look(key, tags)
             if look is None:
                 return None
-            if look.is_valid(lag=lag):
-                return look.entry
+            if (entry := look.usable(lag=lag)) is not None:
+                return entry
             if not is_flying:
                 return None
         return None

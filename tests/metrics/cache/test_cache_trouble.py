@@ -8,7 +8,7 @@ from election_monitor.embedded import processes
 from metrics.cache import MetricsCacheService, invalidation
 from metrics.cache.keys import tag_key
 from tests.metrics.cache.conftest import DEADLINE_SECONDS
-from tests.metrics.cache.test_cache import KEY, TAGS, Source, content, fetch
+from tests.metrics.cache.test_cache import TAGS, Source, content, fetch, kept
 
 # Connecting, and one question: what a mute Redis costs at most, with room for noise.
 MUTE_SECONDS = 2.0
@@ -37,7 +37,7 @@ def test_a_hit_is_one_read(cache, source, own_redis):
     fetch(cache, source)
     before = own_redis.commands()
     for _ in range(10):
-        assert cache.peek(KEY, tags=TAGS)
+        assert kept(cache)
     after = own_redis.commands()
 
     used = {name: after[name] - before.get(name, 0) for name in after}
@@ -61,7 +61,7 @@ def test_invalidating_is_one_write_whatever_there_is(cache, own_redis):
         cache.fetch(f"answer:{number}", Source(), tags=TAGS)
 
     assert (few, writes()) == (1, 1)
-    assert all(cache.peek(f"answer:{n}", tags=TAGS) is None for n in range(2_000))
+    assert all(kept(cache, f"answer:{n}") is None for n in range(2_000))
 
 
 def test_a_flush_forgets_and_nothing_old_comes_back(cache, source, own_redis):
@@ -78,7 +78,7 @@ def test_what_a_restart_brings_back_is_not_used(cache, source, own_redis, is_kil
     """A snapshot has the entry, and the version that its tag had then."""
     fetch(cache, source)
     with own_redis.client() as client:
-        kept = client.get(f"answers:1:{tag_key(TAGS[0])}")
+        version = client.get(f"answers:1:{tag_key(TAGS[0])}")
         client.save()
         cache.invalidate(TAGS)
         client.config_set("save", "")
@@ -86,8 +86,8 @@ def test_what_a_restart_brings_back_is_not_used(cache, source, own_redis, is_kil
     own_redis.start()
 
     with own_redis.client() as client:
-        assert client.get(f"answers:1:{tag_key(TAGS[0])}") == kept
-    wait_until(lambda: cache.peek(KEY, tags=TAGS) is None and cache.is_usable)
+        assert client.get(f"answers:1:{tag_key(TAGS[0])}") == version
+    wait_until(lambda: kept(cache) is None and cache.is_usable)
     assert content(cache, source) == b"2"
     wait_until(lambda: fetch(cache, source).is_hit)
 
@@ -97,7 +97,7 @@ def test_without_redis_answers_are_computed_and_it_heals(cache, source, own_redi
     own_redis.stop()
 
     assert [content(cache, source) for _ in range(3)] == [b"2", b"3", b"4"]
-    assert cache.peek(KEY, tags=TAGS) is None
+    assert kept(cache) is None
     own_redis.start()
     wait_until(lambda: is_kept_again(cache, source))
 
@@ -137,7 +137,7 @@ def test_what_could_not_be_invalidated_is_not_used_and_made_up_for(
     while not cache.is_usable:
         assert not fetch(cache, source).is_hit
     wait_until(lambda: other.is_usable)
-    assert other.peek(KEY, tags=TAGS) is None
+    assert kept(other) is None
     wait_until(lambda: is_kept_again(cache, source))
 
 
@@ -151,12 +151,12 @@ def test_what_is_invalidated_while_more_is_owed_is_written_at_once(
     own_redis.start()
     other = MetricsCacheService()
     other.fetch("answer:B", source, tags=["constituency:B"])
-    assert other.peek("answer:B", tags=["constituency:B"])
+    assert kept(other, "answer:B", ["constituency:B"])
 
     cache.invalidate(["constituency:B"])
 
     assert not cache.is_usable
-    assert other.peek("answer:B", tags=["constituency:B"]) is None
+    assert kept(other, "answer:B", ["constituency:B"]) is None
 
 
 def test_a_full_redis_keeps_nothing_and_is_still_right(cache, source, own_redis):
