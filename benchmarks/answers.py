@@ -81,7 +81,7 @@ def _hits(sizes: Sizes, path: str) -> Iterator[Figure]:
         # The bare view has the very same bytes to send.
         caches["metrics"].set(KEY, answer.partition(b"\r\n\r\n")[2], timeout=None)
         for number in range(sizes.pairs + 1):
-            limit = _rate(port, "/bare/", {})
+            limit = _rate(port, "/api/v1/bare/", {})
             rates = [
                 (anonymous, _rate(port, path, {})),
                 (known, _rate(port, path, headers)),
@@ -177,6 +177,8 @@ def _web() -> Iterator[int]:
         "API_PUBLIC_READ": "1",
         "THROTTLE_RATES": "off",
         "PORT": str(port),
+        # With two, the rate is that of how connections happen to fall to them.
+        "GUNICORN_CMD_ARGS": "--workers=1",
     }
     words = ("-m", "gunicorn", "--config", "python:election_monitor.web")
     process = subprocess.Popen((sys.executable, *words), env=environment)

@@ -5,19 +5,27 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+import dashboard.api.urls
+import elections.api.urls
+import metrics.api.urls
+import transactions.api.urls
 from election_monitor import health, pages
 
 admin.site.site_header = admin.site.site_title = "Election Monitor"
 admin.site.index_title = "Administration"
 
+# In one list: each further one that is looked through for nothing costs.
+api = [
+    *elections.api.urls.urlpatterns,
+    *transactions.api.urls.urlpatterns,
+    *metrics.api.urls.urlpatterns,
+    *dashboard.api.urls.urlpatterns,
+    path("schema/", pages.ApiSchema.as_view(), name="schema"),
+    path("docs/", pages.api_viewer, name="api-viewer"),
+]
 urlpatterns = [
     path("", pages.home, name="home"),
-    path("api/v1/", include("elections.api.urls")),
-    path("api/v1/", include("transactions.api.urls")),
-    path("api/v1/", include("metrics.api.urls")),
-    path("api/v1/", include("dashboard.api.urls")),
-    path("api/v1/schema/", pages.ApiSchema.as_view(), name="schema"),
-    path("api/v1/docs/", pages.api_viewer, name="api-viewer"),
+    path("api/v1/", include(api)),
     # The admin names no icon, so browsers ask for this one.
     path(
         "favicon.ico",

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 DASHBOARD = "dashboard"
 # Hourly statistics without an election or a constituency.
 HOURLY_STATS = "hourly-stats"
+# Who may do what: users, their groups, and tokens.
+ACCOUNTS = "accounts"
 
 
 def election_tag(slug: str) -> str:

@@ -4,13 +4,15 @@ import math
 from collections.abc import Collection
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.utils import timezone
 
-from elections.models import Constituency, Election, Region
+from elections.models import Constituency, Election, MachineToken, Region
 from elections.signals import registry_changed
-from elections.tags import tags_of
+from elections.tags import ACCOUNTS, tags_of
 from metrics import update_queries
 from metrics.cache import metrics_cache
 from metrics.services import HourlyStatsService, MetricsUpdateService
@@ -18,6 +20,7 @@ from metrics.services.freshness import (
     Places,
     forget_everything,
     forget_places,
+    forget_tags,
 )
 from metrics.services.minutes import MinuteStatsService
 from metrics.services.update_handlers import register_handlers, tell
@@ -37,6 +40,15 @@ def connect() -> None:
         for signal in (post_save, post_delete):
             name = f"metrics.forget.{model.__name__}.{id(signal)}"
             signal.connect(forget_edited, sender=model, dispatch_uid=name)
+    for account in (get_user_model(), Group, MachineToken):
+        for signal in (post_save, post_delete):
+            name = f"metrics.forget.{account.__name__}.{id(signal)}"
+            signal.connect(forget_accounts, sender=account, dispatch_uid=name)
+    m2m_changed.connect(
+        forget_accounts,
+        sender=get_user_model().groups.through,
+        dispatch_uid="metrics.forget.membership",
+    )
     register_handlers()
     back_pressure.register(seconds_until_caught_up)
 
@@ -71,6 +83,11 @@ def forget_registry(*, places: Collection[tuple[str, str]], **_: object) -> None
 def forget_edited(**_: object) -> None:
     """End all answers: a region, an election or what a constituency was is in many."""
     forget_everything()
+
+
+def forget_accounts(**_: object) -> None:
+    """End what is kept of who may do what."""
+    forget_tags([ACCOUNTS])
 
 
 def seconds_until_caught_up() -> int | None:

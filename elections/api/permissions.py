@@ -1,12 +1,13 @@
 """Who may call which endpoint: one class per kind, all of them in docs/api.md."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from elections.roles import Role, has_role
+from elections.roles import Role, has_role, roles_of
 
 if TYPE_CHECKING:
     # Its classes are made from the settings, which name a class of this module.
@@ -26,16 +27,20 @@ class RolePermission(BasePermission):
         """Tell whether everybody may read, so that nobody has to be looked up."""
         return cls.is_public and bool(settings.API_PUBLIC_READ)
 
+    @classmethod
+    def may_read(cls, roles: Collection[Role]) -> bool:
+        """Tell whether somebody with these roles may read."""
+        return cls.is_open() or cls.reads in roles
+
     def has_permission(self, request: Request, view: "APIView") -> bool:
         # A method that the view does not have is answered with 405, not with 403.
         # HEAD is answered by GET, whether or not the view was told so.
         method = "GET" if request.method == "HEAD" else str(request.method)
         if not hasattr(view, method.lower()):
             return True
-        is_read = request.method in SAFE_METHODS
-        if is_read and self.is_open():
-            return True
-        return has_role(request.user, self.reads if is_read else self.writes)
+        if request.method in SAFE_METHODS:
+            return self.is_open() or self.may_read(roles_of(request.user))
+        return has_role(request.user, self.writes)
 
 
 class PublicOrViewer(RolePermission):

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 from django.core.cache import caches
 
-from elections.tags import DASHBOARD, HOURLY_STATS
+from elections.tags import ACCOUNTS, DASHBOARD, HOURLY_STATS
 from metrics.breaker import Breaker
 from metrics.cache.entries import Entry, digest_of, new_version, time_of
 from metrics.cache.invalidation import Invalidation
@@ -46,7 +46,7 @@ WAIT_PAUSE_SECONDS = 0.01
 READERS_TAG_SECONDS = 120.0
 # Every entry depends on it.
 EVERYTHING = "all"
-WHOLE_TAGS = {EVERYTHING, DASHBOARD, HOURLY_STATS}
+WHOLE_TAGS = {EVERYTHING, DASHBOARD, HOURLY_STATS, ACCOUNTS}
 # With a public id.
 KINDS_OF_TAGS = {"election", "constituency"}
 # Of the answers of the API, as its middleware names them.
@@ -100,12 +100,14 @@ class MetricsCacheService:
         tags: Sequence[str],
         ttl: float = TTL_SECONDS,
         lag: float = 0,
+        is_counted: bool = True,
     ) -> Fetched:
         """Return what is kept under `key`, or what `compute` returns, and keep that.
 
         One of many requests computes, the others wait for it, but not for longer than
         the query takes. What `compute` raises is raised, and nothing is kept. With `lag`
-        an answer may be older than its tags by as many seconds.
+        an answer may be older than its tags by as many seconds. `is_counted` says whether
+        the question belongs to how much the cache is used.
         """
         if not self.is_usable:
             return Fetched(_unkept(compute()), is_hit=False)
@@ -119,12 +121,16 @@ class MetricsCacheService:
             # Time to compute it anew, while others still get it.
             entry = None
         if entry is not None:
-            self.usage.hit()
+            if is_counted:
+                self.usage.hit()
             return Fetched(entry, is_hit=True)
         try:
-            return self._compute(key, compute, tags=tags, ttl=ttl)
+            content = self._compute(key, compute, tags=tags, ttl=ttl)
         finally:
             self._land(key)
+        if is_counted:
+            self.usage.miss()
+        return content
 
     def invalidate(self, tags: Iterable[str]) -> None:
         """Let no entry of these tags be used any more; call it after the commit.
@@ -200,7 +206,6 @@ class MetricsCacheService:
         """Read the versions, then compute, then keep."""
         look = self._look_with_versions(key, tags)
         content = compute()
-        self.usage.miss()
         if look is None or look.versions is None:
             return Fetched(_unkept(content), is_hit=False)
         entry = Entry.of(

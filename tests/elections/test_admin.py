@@ -408,8 +408,13 @@ def export_csv(client, model):
     return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
 
 
-def test_a_file_waits_below_var_dir_and_is_gone_after_its_import(staff, settings):
-    waiting = settings.VAR_DIR / "media" / "django-import-export"
+def test_a_file_waits_below_var_dir_and_is_gone_after_its_import(
+    staff, settings, tmp_path
+):
+    assert settings.MEDIA_ROOT.is_relative_to(settings.VAR_DIR)
+    # Other tests leave files there.
+    settings.MEDIA_ROOT = tmp_path
+    waiting = tmp_path / "django-import-export"
     file = SimpleUploadedFile("registry.csv", b"code,name\n90,Perm\n")
     before = set(Path(tempfile.gettempdir()).iterdir())
 
