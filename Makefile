@@ -19,7 +19,7 @@ LINT_ENV := DEBUG=0 SECRET_KEY=only-for-make-lint-0123456789-abcdefghijklmnopqrs
 	DATABASE_URL=postgresql://lint@127.0.0.1:9/lint REDIS_URL=redis://127.0.0.1:9/0
 PIN := $(VENV)/uv pip compile --quiet --no-header --annotation-style line
 
-.PHONY: help setup setup-dev browser run test bench chaos lint check clean lock
+.PHONY: help setup setup-dev browser typescript run test bench chaos lint check clean lock
 
 help:
 	@sed -n '3,9s/^#   //p' Makefile
@@ -49,6 +49,14 @@ browser:
 	  timeout 600 apt-get install --yes --no-install-recommends chromium; \
 	} >/dev/null 2>&1 </dev/null || echo "No Chromium: browser tests will be skipped."
 
+# As the browser: without npm the test of the TypeScript client says why it is skipped.
+typescript: tests/typescript/node_modules/.setup
+tests/typescript/node_modules/.setup: tests/typescript/package-lock.json
+	@command -v npm >/dev/null || exit 0; \
+	echo "Installing the TypeScript compiler …"; \
+	{ npm --prefix tests/typescript ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+	  >/dev/null && touch $@; } || echo "No compiler: the TypeScript client will not be tested."
+
 # ---- running ----
 
 run: setup
@@ -65,7 +73,7 @@ clean:
 
 # ---- checking ----
 
-test: setup-dev browser
+test: setup-dev browser typescript
 	@$(VENV)/python -m pytest $(ARGS)
 
 bench: setup-dev
@@ -81,6 +89,7 @@ lint: setup-dev
 	$(VENV)/lint-imports
 	env $(LINT_ENV) $(VENV)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	env $(LINT_ENV) $(VENV)/python manage.py check --deploy --fail-level WARNING
+	env $(LINT_ENV) $(VENV)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 check: lint test
 

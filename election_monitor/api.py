@@ -138,6 +138,8 @@ class Pagination(LimitOffsetPagination):
         described = super().get_paginated_response_schema(schema)
         for name, offset in (("next", 400), ("previous", 200)):
             link = described["properties"][name]
+            del link["nullable"]
+            link["type"] = ["string", "null"]
             link["format"] = "uri-reference"
             link["example"] = f"{self.example_path}?limit=100&offset={offset}"
         return described

@@ -274,7 +274,7 @@ REST_FRAMEWORK = {
         "rest_framework.filters.SearchFilter",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "election_monitor.api.ContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "election_monitor.schema.Schema",
     "EXCEPTION_HANDLER": "election_monitor.api.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
 }
@@ -282,6 +282,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Election Monitor",
     "DESCRIPTION": "Exact hourly statistics of remote electronic voting.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from dashboard.addresses import stream_url
 from dashboard.tickets import Ticket, expires_at, issue
+from elections.api.schema import answer, question, shown_as
 from elections.models import Election
 from elections.roles import Role, has_role, may_read
 
@@ -26,6 +27,7 @@ class MayListen(BasePermission):
         return not is_offered or may_read(request.user)
 
 
+@shown_as(question({"election": "duma-2026"}))
 class WantedTicketSerializer(serializers.Serializer[Any]):
     election = serializers.CharField(
         required=False,
@@ -41,6 +43,15 @@ class WantedTicketSerializer(serializers.Serializer[Any]):
         return slug
 
 
+@shown_as(
+    answer(
+        {
+            "ticket": "WyJkdW1hLTIwMjYiLGZhbHNlXQ:1uQ2Xb:9T3v…",
+            "url": "/live/elections/duma-2026/",
+            "expires_at": "2026-09-18T12:55:00Z",
+        }
+    )
+)
 class TicketSerializer(serializers.Serializer[Any]):
     ticket = serializers.CharField()
     url = serializers.CharField(

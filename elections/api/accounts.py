@@ -7,7 +7,7 @@ from django.contrib import auth
 from django.middleware.csrf import get_token
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
@@ -15,16 +15,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from elections.api import examples
 from elections.api.authentication import SessionAuthentication
+from elections.api.schema import answer, question, shown_as
 from elections.roles import Role, roles_of
 
-REFUSED = {
-    401: OpenApiResponse(description="Name or password is wrong."),
-    403: OpenApiResponse(description="The CSRF token is missing or wrong."),
-    429: OpenApiResponse(description="Too many attempts: come again `Retry-After`."),
-}
 
-
+@shown_as(question(examples.LOGIN))
 class LoginSerializer(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
     # Longer ones would only keep the hash busy.
@@ -33,6 +30,7 @@ class LoginSerializer(serializers.Serializer[Any]):
     )
 
 
+@shown_as(answer(examples.ME))
 class MeSerializer(serializers.Serializer[Any]):
     username = serializers.CharField(
         allow_null=True, help_text="Null: nobody has signed in."
@@ -78,7 +76,7 @@ class MeView(AccountView):
 
 
 class LoginView(AccountView):
-    @extend_schema(request=LoginSerializer, responses={200: MeSerializer, **REFUSED})
+    @extend_schema(request=LoginSerializer, responses=MeSerializer)
     def post(self, request: Request) -> Response:
         """Open a session, and give the browser a new CSRF token."""
         # Only sessions are checked otherwise, and there is none yet: another site could

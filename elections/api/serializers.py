@@ -2,15 +2,19 @@
 
 from rest_framework import serializers
 
+from elections.api import examples
+from elections.api.schema import answer, shown_as
 from elections.models import Constituency, Election, ElectionStatus, Region
 
 
+@shown_as(answer(examples.REGION))
 class RegionSerializer(serializers.ModelSerializer[Region]):
     class Meta:
         model = Region
         fields = ["code", "name", "timezone"]
 
 
+@shown_as(answer(examples.ELECTION))
 class ElectionSerializer(serializers.ModelSerializer[Election]):
     """An election with its totals, which count ballots, not people."""
 
@@ -57,6 +61,7 @@ class ElectionSerializer(serializers.ModelSerializer[Election]):
         ]
 
 
+@shown_as(answer(examples.CONSTITUENCY))
 class ConstituencySerializer(serializers.ModelSerializer[Constituency]):
     """A constituency with its totals, exact at every commit."""
 

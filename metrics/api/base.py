@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.filters import SearchFilter
 from rest_framework.generics import GenericAPIView
@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from elections.api.schema import answer
 from transactions.queries import Coverage
 
 DEFAULTS: Any = api_settings.DEFAULT_FILTER_BACKENDS
@@ -113,7 +114,5 @@ def in_all(parts: Iterable[Provenance]) -> Provenance:
 
 def described(method: str = "get", *, example: Any, **options: Any) -> Any:
     """Describe a method of a view in the schema, with an example of its answer."""
-    answer = OpenApiExample("Answer", value=example, response_only=True)
-    return extend_schema_view(
-        **{method: extend_schema(examples=[answer], filters=True, **options)}
-    )
+    described = extend_schema(examples=[answer(example)], filters=True, **options)
+    return extend_schema_view(**{method: described})

@@ -3,28 +3,19 @@
 from dataclasses import asdict
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from elections.api.permissions import MayOperate
+from elections.api.schema import answer, question
+from metrics.api import examples
 from metrics.cache import EVERYTHING, is_known_tag, metrics_cache
 from metrics.services import cache_state
 
 TAG_LENGTH, TAGS_AT_MOST = 200, 1_000
-STATE = {
-    "is_usable": True,
-    "hits": 940,
-    "misses": 60,
-    "hit_rate": 0.94,
-    "entries": 41,
-    "tags": [
-        {"tag": "all", "age_seconds": 86400.0},
-        {"tag": "election:duma-2026", "age_seconds": 0.4},
-    ],
-}
 
 
 class TagAgeSerializer(serializers.Serializer[Any]):
@@ -96,7 +87,7 @@ class CacheView(APIView):
     @extend_schema(
         operation_id="metrics_cache_retrieve",
         responses=CacheStateSerializer,
-        examples=[OpenApiExample("Answer", value=STATE, response_only=True)],
+        examples=[answer(examples.CACHE)],
     )
     def get(self, request: Request) -> Response:
         """Return hits and misses, the number of entries, and when tags changed."""
@@ -111,18 +102,7 @@ class CacheInvalidationView(APIView):
     @extend_schema(
         request=InvalidationSerializer,
         responses=InvalidatedSerializer,
-        examples=[
-            OpenApiExample(
-                "One election",
-                value={"tags": ["election:duma-2026"]},
-                request_only=True,
-            ),
-            OpenApiExample(
-                "Answer",
-                value={"invalidated": ["election:duma-2026"], "is_done": True},
-                response_only=True,
-            ),
-        ],
+        examples=[question(examples.INVALIDATION), answer(examples.INVALIDATED)],
     )
     def post(self, request: Request) -> Response:
         """End all answers that depend on these tags, or all there are."""

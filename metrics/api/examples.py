@@ -191,3 +191,32 @@ DETAILED = {
     ],
     "alerts": [],
 }
+
+CACHE = {
+    "is_usable": True,
+    "hits": 940,
+    "misses": 60,
+    "hit_rate": 0.94,
+    "entries": 41,
+    "tags": [
+        {"tag": "all", "age_seconds": 86400.0},
+        {"tag": "election:duma-2026", "age_seconds": 0.4},
+    ],
+}
+INVALIDATION = {"tags": ["election:duma-2026"]}
+INVALIDATED = {"invalidated": ["election:duma-2026"], "is_done": True}
+
+MANUAL_UPDATE = {"election": "duma-2026"}
+UPDATE = {
+    "id": 815,
+    "scope": "election:3",
+    "trigger": "manual",
+    "priority": 0,
+    "status": "pending",
+    "requests": 1,
+    "attempts": 0,
+    "requested_at": "2026-09-18T12:50:00Z",
+    "available_at": "2026-09-18T12:50:00Z",
+    "finished_at": None,
+    "error": "",
+}

@@ -23,15 +23,13 @@ class FiguresPagination(DefaultPagination):
         described["required"] += ["as_of", "coverage", "is_simulated", "live_id"]
         described["properties"] |= {
             "as_of": {
-                "type": "string",
+                "type": ["string", "null"],
                 "format": "date-time",
-                "nullable": True,
                 "description": "Newest ledger time of the elections chosen.",
                 "example": "2026-09-18T12:50:00Z",
             },
             "coverage": {
-                "type": "object",
-                "nullable": True,
+                "type": ["object", "null"],
                 "description": "Hour files of the constituencies chosen, up to as_of; "
                 "null where none is fed by hour files.",
                 "required": ["received", "expected"],
@@ -43,8 +41,7 @@ class FiguresPagination(DefaultPagination):
                 "example": False,
             },
             "live_id": {
-                "type": "string",
-                "nullable": True,
+                "type": ["string", "null"],
                 "description": "Where the live stream of the election chosen has to be "
                 "resumed to miss nothing since.",
                 "example": "1789714200000-0",

@@ -10,11 +10,17 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.status import HTTP_202_ACCEPTED, HTTP_409_CONFLICT
+from rest_framework.status import (
+    HTTP_202_ACCEPTED,
+    HTTP_404_NOT_FOUND,
+    HTTP_409_CONFLICT,
+)
 
 from elections.api.permissions import MayOperate
+from elections.api.schema import answer, question, shown_as
 from elections.models import Constituency, Election
 from metrics import update_queries
+from metrics.api import examples
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
 from metrics.services import MetricsUpdateService
 from metrics.services import Request as UpdateRequest
@@ -34,6 +40,7 @@ class NotGivenUp(APIException):
     default_detail = "Only an update that is failed or dead can be retried."
 
 
+@shown_as(answer(examples.UPDATE))
 class UpdateSerializer(serializers.ModelSerializer[MetricsUpdate]):
     trigger = serializers.ChoiceField(choices=UpdateTrigger.choices)
     status = serializers.ChoiceField(choices=UpdateStatus.choices)
@@ -62,6 +69,7 @@ class UpdateSerializer(serializers.ModelSerializer[MetricsUpdate]):
         return update.error.strip().rpartition("\n")[2]
 
 
+@shown_as(question(examples.MANUAL_UPDATE))
 class ManualUpdateSerializer(serializers.Serializer[MetricsUpdate]):
     """One of the two: the slug of an election, or the contract id of a constituency."""
 
@@ -113,7 +121,8 @@ class UpdateViewSet(
     }
 
     @extend_schema(
-        request=ManualUpdateSerializer, responses={HTTP_202_ACCEPTED: UpdateSerializer}
+        request=ManualUpdateSerializer,
+        responses={HTTP_202_ACCEPTED: UpdateSerializer, HTTP_404_NOT_FOUND: None},
     )
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Ask for an update by hand; a pending one of the same scope becomes manual."""
@@ -125,7 +134,10 @@ class UpdateViewSet(
         update = MetricsUpdate.objects.get(pk=update_id)
         return Response(self.get_serializer(update).data, status=HTTP_202_ACCEPTED)
 
-    @extend_schema(request=None, responses={HTTP_202_ACCEPTED: UpdateSerializer})
+    @extend_schema(
+        request=None,
+        responses={HTTP_202_ACCEPTED: UpdateSerializer, HTTP_409_CONFLICT: None},
+    )
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Make an update that failed or was given up due at once."""

@@ -5,12 +5,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from elections.api.schema import answer
 from elections.api.views import SLUG
 from elections.tags import HOURLY_STATS, constituency_tag, election_tag
 from metrics import events, queries
@@ -65,14 +66,7 @@ class HourlyStatsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[HourlySt
         return [election_tag(slug) if slug else HOURLY_STATS]
 
     @extend_schema(
-        examples=[
-            OpenApiExample(
-                "Answer",
-                value=examples.HOURLY_STATS,
-                response_only=True,
-                media_type="application/json",
-            )
-        ],
+        examples=[answer(examples.HOURLY_STATS, media_type="application/json")],
         responses={
             (200, "application/json"): HourlyStatsSerializer(many=True),
             (200, CsvRenderer.media_type): OpenApiTypes.STR,

@@ -12,28 +12,16 @@ from rest_framework.filters import SearchFilter
 from rest_framework.settings import api_settings
 
 from elections.api.filters import MomentFilter, PeriodForm, constituency_filter
+from elections.api.schema import answer, shown_as
 from elections.models import Constituency
 from elections.queries import as_of_by_election
+from transactions.api import examples
 from transactions.models import Transaction
 from transactions.operations import Operation, Outcome
 from transactions.queries import coverage
 
 DEFAULTS: Any = api_settings.DEFAULT_FILTER_BACKENDS
 LEDGER_BACKENDS = [backend for backend in DEFAULTS if backend is not SearchFilter]
-
-EXAMPLE = {
-    "constituency": "CJ9vdyteoijMZrUXjhfTymUGP6JM11111112",
-    "tx_id": "65dbCvBYFyeuyH5Nmk2gPTFRjK7Q5gQqDMhNyKxLJwcZ",
-    "timestamp": "2026-09-18T06:10:00.250000Z",
-    "operation": "vote_cast",
-    "outcome": "accepted",
-    "quantity": 1,
-    "sender": "6b51d431df5d7f141cbececcf79edf3d",
-    "uik": "90-1734",
-    "batch": 4711,
-    "rolled_back": False,
-    "counted": True,
-}
 
 
 class LedgerFilterSet(filters.FilterSet):  # type: ignore[misc]
@@ -59,6 +47,7 @@ class LedgerFilterSet(filters.FilterSet):  # type: ignore[misc]
         fields = ["constituency", "start", "end", "operation"]
 
 
+@shown_as(answer(examples.LEDGER_ROW))
 class LedgerRowSerializer(serializers.Serializer[Any]):
     """A transaction as it counts now."""
 

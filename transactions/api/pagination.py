@@ -119,22 +119,19 @@ class LedgerPagination(DefaultPagination):
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Describe a page: no count, which would read all rows."""
         link = {
-            "type": "string",
-            "nullable": True,
+            "type": ["string", "null"],
             "format": "uri-reference",
             "example": "/api/v1/transactions/?constituency=CJ9v…&cursor=WyIyMDI2…",
         }
         count = {"type": "integer", "minimum": 0, "example": 4}
         envelope = {
             "as_of": {
-                "type": "string",
+                "type": ["string", "null"],
                 "format": "date-time",
-                "nullable": True,
                 "example": "2026-09-18T12:50:00Z",
             },
             "coverage": {
-                "type": "object",
-                "nullable": True,
+                "type": ["object", "null"],
                 "required": ["received", "expected"],
                 "properties": {"received": count, "expected": count},
             },

@@ -4,7 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from elections.api.schema import answer, question, shown_as
 from elections.models import Constituency, Election
+from transactions.api import examples
 from transactions.models import (
     BatchKind,
     BatchStatus,
@@ -69,6 +71,7 @@ class PostedRowSerializer(serializers.Serializer[Any]):
     )
 
 
+@shown_as(question(examples.POSTED_ROWS))
 class PostedRowsSerializer(serializers.Serializer[Any]):
     transactions = PostedRowSerializer(many=True)
 
@@ -88,6 +91,7 @@ class RefusalSerializer(serializers.Serializer[Any]):
         }
 
 
+@shown_as(answer(examples.POSTED_ANSWER))
 class PostedAnswerSerializer(serializers.Serializer[Any]):
     batch = serializers.IntegerField(
         source="batch_id", help_text="Id of the batch, see imports/{id}/."
@@ -119,6 +123,7 @@ class UploadSerializer(serializers.Serializer[Any]):
         return election
 
 
+@shown_as(answer(examples.IMPORT_BATCH))
 class ImportBatchSerializer(serializers.ModelSerializer[ImportBatch]):
     """A file, an upload or a request, and what became of its rows.
 
@@ -193,6 +198,7 @@ class ImportBatchSerializer(serializers.ModelSerializer[ImportBatch]):
         return done if batch.kind == BatchKind.UPLOAD else None
 
 
+@shown_as(answer(examples.REJECTED_ROW))
 class RejectedRowSerializer(serializers.ModelSerializer[RejectedRow]):
     """A row that could not be loaded, as it came."""
 
@@ -227,6 +233,7 @@ class RowOfConstituency(serializers.Serializer[Any]):
     file = serializers.CharField(source="batch.name")
 
 
+@shown_as(answer(examples.CONFLICTING_ROW))
 class ConflictingRowSerializer(
     RowOfConstituency, serializers.ModelSerializer[ConflictingRow]
 ):
@@ -252,6 +259,7 @@ class ConflictingRowSerializer(
         ]
 
 
+@shown_as(answer(examples.VANISHED_ROW))
 class VanishedRowSerializer(
     RowOfConstituency, serializers.ModelSerializer[VanishedRow]
 ):

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_orjson_renderer.parsers import ORJSONParser
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import SearchFilter
@@ -47,10 +47,6 @@ from transactions.services import UnusableName, load_rows, receive_upload
 
 ROWS = "transactions"
 DEFAULTS: Any = api_settings.DEFAULT_FILTER_BACKENDS
-REFUSED = {
-    413: OpenApiResponse(description="More rows or bytes than are taken at once."),
-    429: OpenApiResponse(description="Figures lag behind: come again `Retry-After`."),
-}
 
 
 class TransactionViewSet(BoundedBody, viewsets.GenericViewSet[Transaction]):
@@ -72,10 +68,7 @@ class TransactionViewSet(BoundedBody, viewsets.GenericViewSet[Transaction]):
         feeding = [] if self.action == "list" else [BackPressure()]
         return [*super().get_throttles(), *feeding]
 
-    @extend_schema(
-        responses=ledger.LedgerRowSerializer(many=True),
-        examples=[OpenApiExample("Answer", value=ledger.EXAMPLE, response_only=True)],
-    )
+    @extend_schema(responses=ledger.LedgerRowSerializer(many=True))
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the transactions of a constituency, the oldest first, by pages.
 
@@ -92,7 +85,7 @@ class TransactionViewSet(BoundedBody, viewsets.GenericViewSet[Transaction]):
 
     @extend_schema(
         request=PostedRowsSerializer,
-        responses={status.HTTP_200_OK: PostedAnswerSerializer, **REFUSED},
+        responses={status.HTTP_200_OK: PostedAnswerSerializer},
     )
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Load up to 10,000 rows; the same rows again change nothing.
@@ -133,7 +126,7 @@ class ImportViewSet(
 
     @extend_schema(
         request={"multipart/form-data": UploadSerializer},
-        responses={status.HTTP_202_ACCEPTED: ImportBatchSerializer, 413: REFUSED[413]},
+        responses={status.HTTP_202_ACCEPTED: ImportBatchSerializer},
     )
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Upload an export file or a zip archive; poll `imports/{id}/` for the rest."""
