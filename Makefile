@@ -4,7 +4,7 @@
 #   make test     the whole test suite; further words for pytest: make test ARGS="-n 2"
 #   make bench    the benchmarks, each figure beside its limit
 #   make chaos    two hundred faults in a quarter of an hour, then every figure recounted
-#   make check    make lint, then make test
+#   make check    make lint, make audit, then make test
 #   make clean    stop the embedded services and remove their data (asks; FORCE=1 does not)
 #   make lock     write the pins anew: make lock ARGS=--upgrade for newer versions
 
@@ -19,7 +19,7 @@ LINT_ENV := DEBUG=0 SECRET_KEY=only-for-make-lint-0123456789-abcdefghijklmnopqrs
 	DATABASE_URL=postgresql://lint@127.0.0.1:9/lint REDIS_URL=redis://127.0.0.1:9/0
 PIN := $(VENV)/uv pip compile --quiet --no-header --annotation-style line
 
-.PHONY: help setup setup-dev browser typescript run test bench chaos lint check clean lock
+.PHONY: help setup setup-dev browser typescript run test bench chaos lint audit check clean lock
 
 help:
 	@sed -n '3,9s/^#   //p' Makefile
@@ -91,7 +91,16 @@ lint: setup-dev
 	env $(LINT_ENV) $(VENV)/python manage.py check --deploy --fail-level WARNING
 	env $(LINT_ENV) $(VENV)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
-check: lint test
+# A registry that does not answer, or does not know, is no fault of what is installed.
+audit: setup-dev
+	@found=$$($(VENV)/pip-audit --requirement requirements.txt --no-deps --disable-pip \
+	  --progress-spinner off 2>&1); code=$$?; \
+	if echo "$$found" | grep --quiet "^Found [0-9]"; then echo "$$found"; exit $$code; \
+	elif [ $$code != 0 ]; then echo "Known holes: not looked up, nobody answers."; \
+	else echo "Known holes: none;" \
+	  "not looked up: $$(echo "$$found" | grep --count "could not be audited") packages."; fi
+
+check: lint audit test
 
 lock: setup-dev
 	@$(PIN) $(ARGS) requirements.in --output-file requirements.txt
