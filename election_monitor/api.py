@@ -339,9 +339,10 @@ def _body(error: APIException) -> dict[str, Any]:
 
 
 def _plain(detail: Any) -> Any:
-    """Return the messages as plain strings, which every renderer can write."""
+    """Return names and messages as plain strings, which every renderer can write."""
     if isinstance(detail, dict):
-        return {name: _plain(messages) for name, messages in detail.items()}
+        # Of a list the names are numbers.
+        return {str(name): _plain(messages) for name, messages in detail.items()}
     if isinstance(detail, list):
         return [_plain(message) for message in detail]
     return str(detail)

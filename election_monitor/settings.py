@@ -283,6 +283,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Exact hourly statistics of remote electronic voting.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    # A file is bytes on its way in.
+    "COMPONENT_SPLIT_REQUEST": True,
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -119,9 +119,12 @@ class WordsField(forms.CharField):
             raise ValidationError(message, code="too_many")
         unknown = [word for word in words if self.known and word not in self.known]
         if unknown:
-            choices = ", ".join(self.known)
-            message = f"Unknown: {', '.join(unknown)}. Choose from {choices}."
-            raise ValidationError(message, code="invalid_choice")
+            # The library formats the message: a per cent sign of a caller must not be in it.
+            raise ValidationError(
+                "Unknown: %(unknown)s. Choose from %(known)s.",
+                code="invalid_choice",
+                params={"unknown": ", ".join(unknown), "known": ", ".join(self.known)},
+            )
         return words
 
 

@@ -614,6 +614,8 @@ def test_an_unknown_election_is_not_found(get, path):
         ("elections/duma/timeline/", LATER, "end", "period_empty"),
         ("elections/duma/table/", {"columns": "id"}, "columns", "invalid_choice"),
         ("elections/duma/table/", {"columns": "name,"}, "columns", "invalid_choice"),
+        # Messages are formatted.
+        ("elections/duma/table/", {"columns": "%s"}, "columns", "invalid_choice"),
         ("elections/duma/table/", {"columns": "name,name"}, "columns", "repeated"),
         ("elections/duma/table/", {"start": clock(9)}, "start", "unknown_parameter"),
         (

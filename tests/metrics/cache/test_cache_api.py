@@ -99,6 +99,8 @@ def test_what_is_ended_is_computed_and_the_rest_is_kept(operator, body, ended, l
         ({"tags": "election:duma"}, "tags", "not_a_list"),
         ({"tags": ["duma"]}, "tags", "unknown_tag"),
         ({"tags": ["election:"]}, "tags", "unknown_tag"),
+        # Which one of them: by its place in the list.
+        ({"tags": ["election:duma", ""]}, "tags", "blank"),
         ({"all": "perhaps"}, "all", "invalid"),
     ],
 )
