@@ -28,22 +28,6 @@ def public(settings):
 
 
 @pytest.fixture
-def get(client):
-    """Return the body of a GET, whose status has to be the one stated."""
-
-    def get(path, status=200, /, **parameters):
-        response = client.get(f"{BASE}{path}", parameters)
-        assert response.status_code == status, response.content
-        assert response["Content-Type"] == "application/json"
-        told = response.json()
-        # It changes with every event; see test_live_ids.
-        told.pop("live_id", None)
-        return told
-
-    return get
-
-
-@pytest.fixture
 def day(election, load):
     """Three completed hours, the last without anything, and a running one."""
     load(

@@ -21,29 +21,13 @@ from tests.transactions.lines import A, B, dump, hour_file, issue, register, vot
 
 pytestmark = pytest.mark.django_db
 
-METRICS = "/api/v1/metrics/"
+BASE = "/api/v1/metrics/"
 NOON, NEXT_WEEK = DAY + 12 * HOUR, DAY + timedelta(days=7)
 
 
 @pytest.fixture(autouse=True)
 def public(settings):
     settings.API_PUBLIC_READ = True
-
-
-@pytest.fixture
-def get(client):
-    """Return the body of a GET, whose status has to be the one stated."""
-
-    def get(path, status=200, /, **parameters):
-        response = client.get(f"{METRICS}{path}", parameters)
-        assert response.status_code == status, response.content
-        assert response["Content-Type"] == "application/json"
-        told = response.json()
-        # It changes with every event; see test_live_ids.
-        told.pop("live_id", None)
-        return told
-
-    return get
 
 
 @contextmanager
@@ -408,7 +392,7 @@ ALL_FIGURES = [
 @pytest.mark.corrupts
 def test_five_thousand_constituencies_are_one_small_answer(client, large):
     def table(**parameters):
-        return client.get(f"{METRICS}elections/large/table/", parameters)
+        return client.get(f"{BASE}elections/large/table/", parameters)
 
     figures = table(columns=",".join(ALL_FIGURES))
     with CaptureQueriesContext(connection) as queries:

@@ -500,6 +500,20 @@ def test_a_disk_that_is_full_leaves_nothing_behind(db, monkeypatch):
     assert list((django_settings.MEDIA_ROOT / "uploads").iterdir()) == []
 
 
+def test_files_left_from_another_database_are_in_nobodys_way(load_now, monkeypatch):
+    left = django_settings.MEDIA_ROOT / "uploads" / f"{4711:012}" / NINE.name
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of others")
+    monkeypatch.setattr(
+        "transactions.services.uploads.next_batch_ids", lambda _: [4711]
+    )
+
+    told = load_now(NINE.name, content(NINE))
+
+    assert (told["id"], told["status"]) == (4711, "loaded")
+    assert left.read_bytes() == b"of others"
+
+
 @pytest.mark.parametrize("path", ["", "1/", "1/rejected/", "1/conflicting/"])
 def test_imports_are_for_those_who_feed(client, settings, path):
     settings.API_PUBLIC_READ = True

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import mkdtemp
 
 import structlog
 from celery import current_app
@@ -62,8 +63,10 @@ def receive_upload(
     """
     file_name = _checked_name(name)
     batch_id = next_batch_ids(1)[0]
-    folder = settings.MEDIA_ROOT / "uploads" / f"{batch_id:012}"
-    folder.mkdir(parents=True)
+    uploads = settings.MEDIA_ROOT / "uploads"
+    uploads.mkdir(parents=True, exist_ok=True)
+    # A folder of this id alone may be left from another database.
+    folder = Path(mkdtemp(prefix=f"{batch_id:012}-", dir=uploads))
     try:
         path = folder / file_name
         _store(content, path)
