@@ -7,7 +7,6 @@ from typing import Any
 
 from csp.decorators import csp_update
 from django.conf import settings
-from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -63,11 +62,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _glance(*, with_imports: bool) -> dict[str, Any]:
     """Return what the page shows; the state of imports is for staff alone."""
-    # Of the same kind as in live events: pages drop what is not newer.
-    with_version = elections_at_a_glance().annotate(
-        version=Sum("constituencies__version")
-    )
-    elections = list(with_version[: ELECTIONS_SHOWN + 1])
+    elections = list(elections_at_a_glance()[: ELECTIONS_SHOWN + 1])
     shown = elections[:ELECTIONS_SHOWN]
     coverage = coverage_by_election(election.pk for election in shown)
     by_election, in_all = _batches() if with_imports else (defaultdict(dict), {})

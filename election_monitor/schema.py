@@ -155,8 +155,8 @@ KEPT: list[ResolvedComponent] = [
         "headers",
         "X-Cache",
         {
-            "description": "Whether the answer was computed for this request. One that "
-            "was not is as right: what was committed before is in it.",
+            "description": "Whether the answer was kept. Counts in it are as right: what "
+            "was committed before is in them (of a whole election but for half a second).",
             "schema": {"type": "string", "enum": ["HIT", "MISS"]},
         },
     ),
@@ -205,14 +205,15 @@ class Schema(AutoSchema):
         return "\n\n".join(filter(None, [super().get_description(), self._who()]))
 
     def get_auth(self) -> list[Any]:
-        is_read = self.method in SAFE_METHODS
-        is_public = any(each.is_public for each in self._roles())
-        return [*super().get_auth(), *([{}] if is_read and is_public else [])]
+        is_open = any(
+            each.is_public and each.is_read(self.method) for each in self._roles()
+        )
+        return [*super().get_auth(), *([{}] if is_open else [])]
 
     def _who(self) -> str:
         """Return who may call the operation."""
         for each in self._roles():
-            if self.method not in SAFE_METHODS:
+            if not each.is_read(self.method):
                 return f"Role: `{each.writes}`."
             public = "; everybody, where reading is public" if each.is_public else ""
             return f"Role: `{each.reads}`{public}."

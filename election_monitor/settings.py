@@ -107,7 +107,11 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_HEADERS = [*default_headers, "if-none-match"]
-CORS_EXPOSE_HEADERS = ["etag", "retry-after", "x-cache"]
+CORS_EXPOSE_HEADERS = [
+    *("etag", "retry-after", "x-cache"),
+    # Of files.
+    *("content-disposition", "x-as-of", "x-coverage", "x-is-simulated"),
+]
 API_PUBLIC_READ = flag("API_PUBLIC_READ", default=EMBEDDED_POSTGRES)
 
 INSTALLED_APPS = [
@@ -280,7 +284,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Election Monitor",
-    "DESCRIPTION": "Exact hourly statistics of remote electronic voting.",
+    "DESCRIPTION": (BASE_DIR / "election_monitor" / "api_introduction.md").read_text(),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     # A file is bytes on its way in.

@@ -20,6 +20,8 @@ PARTICIPATION_RATE = (
     * 100
     / NullIf(Sum("constituencies__registered_voters"), 0)
 )
+# As live events tell it: it grows with each of its constituencies.
+VERSION = Coalesce(Sum("constituencies__version"), 0)
 
 
 def regions() -> "QuerySet[Region]":
@@ -44,6 +46,7 @@ def elections() -> ElectionQuerySet:
             participation_rate=PARTICIPATION_RATE,
             constituency_count=Count("constituencies"),
             as_of=Max("constituencies__last_transaction_at"),
+            version=VERSION,
         )
         .order_by("slug")
     )

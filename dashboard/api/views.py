@@ -6,29 +6,21 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from dashboard.addresses import stream_url
 from dashboard.tickets import Ticket, expires_at, issue
+from elections.api.permissions import MayListen
 from elections.api.schema import answer, question, shown_as
+from elections.api.strict import StrictSerializer
 from elections.models import Election
-from elections.roles import Role, has_role, may_read
-
-
-class MayListen(BasePermission):
-    """Who may read totals may also follow them."""
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        # A method that the view does not have is answered with 405, not with 403.
-        is_offered = hasattr(view, str(request.method).lower())
-        return not is_offered or may_read(request.user)
+from elections.roles import Role, has_role
 
 
 @shown_as(question({"election": "duma-2026"}))
-class WantedTicketSerializer(serializers.Serializer[Any]):
+class WantedTicketSerializer(StrictSerializer):
     election = serializers.CharField(
         required=False,
         allow_null=True,

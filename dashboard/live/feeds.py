@@ -60,6 +60,8 @@ class Feed:
         Raises:
             Unavailable: Redis does not answer.
         """
+        # Else it may end, being idle, while somebody waits.
+        self._needed_at = _now()
         try:
             async with asyncio.timeout(CONNECT_SECONDS + ANSWER_SECONDS):
                 await self._is_up.wait()

@@ -18,11 +18,12 @@ from rest_framework.views import APIView
 from elections.api import examples
 from elections.api.authentication import SessionAuthentication
 from elections.api.schema import answer, question, shown_as
+from elections.api.strict import StrictSerializer
 from elections.roles import Role, roles_of
 
 
 @shown_as(question(examples.LOGIN))
-class LoginSerializer(serializers.Serializer[Any]):
+class LoginSerializer(StrictSerializer):
     username = serializers.CharField(max_length=150)
     # Longer ones would only keep the hash busy.
     password = serializers.CharField(

@@ -23,6 +23,7 @@ ELECTION = {
     "register_entries": 10,
     "register_constituency_count": 1,
     "constituency_count": 3,
+    "version": 812,
 }
 CONSTITUENCY = {
     "contract_id": "CJ9vdyteoijMZrUXjhfTymUGP6JM11111112",
@@ -40,6 +41,7 @@ CONSTITUENCY = {
     "anomaly_score": None,
     "last_transaction_at": "2026-09-18T12:50:00Z",
     "metrics_updated_at": "2026-09-18T13:05:00Z",
+    "version": 17,
 }
 LOGIN = {"username": "anna", "password": "correct horse battery staple"}
 ME = {

@@ -21,6 +21,8 @@ class RolePermission(BasePermission):
     writes: Role
     # Whether everybody reads where `API_PUBLIC_READ` is on.
     is_public = False
+    # Whether a POST changes nothing.
+    is_read_by_post = False
 
     @classmethod
     def is_open(cls) -> bool:
@@ -32,27 +34,37 @@ class RolePermission(BasePermission):
         """Tell whether somebody with these roles may read."""
         return cls.is_open() or cls.reads in roles
 
+    @classmethod
+    def is_read(cls, method: str) -> bool:
+        """Tell whether a method only reads."""
+        return method in SAFE_METHODS or cls.is_read_by_post
+
     def has_permission(self, request: Request, view: "APIView") -> bool:
         # A method that the view does not have is answered with 405, not with 403.
         # HEAD is answered by GET, whether or not the view was told so.
         method = "GET" if request.method == "HEAD" else str(request.method)
         if not hasattr(view, method.lower()):
             return True
-        if request.method in SAFE_METHODS:
+        if self.is_read(str(request.method)):
             return self.is_open() or self.may_read(roles_of(request.user))
         return has_role(request.user, self.writes)
 
 
 class PublicOrViewer(RolePermission):
-    """Elections, the registry, and figures of an hour or longer."""
+    """Elections, the registry, hours of constituencies, and whole elections at any length.
+
+    A minute of a whole election is public, one of a constituency may show a single voter.
+    """
 
     reads, writes, is_public = Role.VIEWER, Role.OPERATOR, True
 
 
-class MayObserve(RolePermission):
-    """Figures so fine that they may show a single voter: minutes."""
+class MayListen(RolePermission):
+    """Tickets: who may read totals may also follow them, and asks by POST."""
 
-    reads, writes = Role.OBSERVER, Role.OPERATOR
+    reads = writes = Role.VIEWER
+    is_public = True
+    is_read_by_post = True
 
 
 class LedgerAccess(RolePermission):

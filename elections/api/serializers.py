@@ -6,6 +6,8 @@ from elections.api import examples
 from elections.api.schema import answer, shown_as
 from elections.models import Constituency, Election, ElectionStatus, Region
 
+VERSION = "Of the totals, as live events tell it: what is not newer is known."
+
 
 @shown_as(answer(examples.REGION))
 class RegionSerializer(serializers.ModelSerializer[Region]):
@@ -36,6 +38,7 @@ class ElectionSerializer(serializers.ModelSerializer[Election]):
         read_only=True, help_text="Constituencies whose register is known."
     )
     constituency_count = serializers.IntegerField(read_only=True)
+    version = serializers.IntegerField(read_only=True, help_text=VERSION)
 
     class Meta:
         model = Election
@@ -58,6 +61,7 @@ class ElectionSerializer(serializers.ModelSerializer[Election]):
             "register_entries",
             "register_constituency_count",
             "constituency_count",
+            "version",
         ]
 
 
@@ -76,6 +80,7 @@ class ConstituencySerializer(serializers.ModelSerializer[Constituency]):
         source="election.is_simulated", read_only=True
     )
     registered_voters = serializers.IntegerField(read_only=True, allow_null=True)
+    version = serializers.IntegerField(read_only=True, help_text=VERSION)
     participation_rate = serializers.FloatField(
         read_only=True,
         allow_null=True,
@@ -104,4 +109,5 @@ class ConstituencySerializer(serializers.ModelSerializer[Constituency]):
             "anomaly_score",
             "last_transaction_at",
             "metrics_updated_at",
+            "version",
         ]

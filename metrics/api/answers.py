@@ -23,7 +23,8 @@ from elections.tags import is_about_constituencies
 from metrics.api.callers import NoMachine, roles_of_machine
 from metrics.cache import TTL_SECONDS, Entry, metrics_cache, metrics_key
 
-CONTENT_TYPE = "application/json"
+CONTENT_TYPE, JSON_FORMAT = "application/json", "json"
+FORMAT = str(api_settings.URL_FORMAT_OVERRIDE)
 JSON_TYPES = {"*/*", "application/*", CONTENT_TYPE}
 NO_WEIGHT = re.compile(r"q\s*=\s*0(\.0*)?")
 # Below this a compressed body is not smaller by anything that counts.
@@ -99,8 +100,8 @@ def _stated(header: str) -> frozenset[str]:
 
 def _wants_json(request: HttpRequest, view: View) -> bool:
     """Tell whether the answer is the plain one, whatever formats the view offers."""
-    if api_settings.URL_FORMAT_OVERRIDE in request.GET:
-        return False
+    if (stated := request.GET.get(FORMAT)) is not None:
+        return stated == JSON_FORMAT
     accepted = _stated(request.META.get("HTTP_ACCEPT", "*/*"))
     others = {renderer.media_type for renderer in view.cls.renderer_classes}
     others.discard(CONTENT_TYPE)

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 
 from elections.api.permissions import MayOperate
 from elections.api.schema import answer, question
+from elections.api.strict import StrictSerializer
 from metrics.api import examples
 from metrics.cache import EVERYTHING, is_known_tag, metrics_cache
 from metrics.services import cache_state
@@ -22,7 +23,8 @@ class TagAgeSerializer(serializers.Serializer[Any]):
     tag = serializers.CharField()
     age_seconds = serializers.FloatField(
         allow_null=True,
-        help_text="Since it changed; null where nobody has asked for it.",
+        help_text="Since it changed, or was asked for after it had not changed for "
+        "minutes; null where nobody has asked for it.",
     )
 
 
@@ -44,7 +46,7 @@ class CacheStateSerializer(serializers.Serializer[Any]):
     )
 
 
-class InvalidationSerializer(serializers.Serializer[Any]):
+class InvalidationSerializer(StrictSerializer):
     """One of the two: tags, or all."""
 
     tags = serializers.ListField(
@@ -75,7 +77,8 @@ class InvalidationSerializer(serializers.Serializer[Any]):
 class InvalidatedSerializer(serializers.Serializer[Any]):
     invalidated = serializers.ListField(child=serializers.CharField())
     is_done = serializers.BooleanField(
-        help_text="False: the cache does not answer, and it is done as soon as it does."
+        help_text="False: the cache does not answer, and it is done as soon as it does. "
+        "Answers about whole elections may still be as old as they may always be."
     )
 
 

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from elections import queries as registry
+from elections.api.serializers import VERSION
 from elections.models import Constituency
 from elections.tags import constituency_tag
 from metrics import events
@@ -56,28 +57,34 @@ class PlaceSerializer(serializers.Serializer[Any]):
 
 
 class ComparedSerializer(PlaceSerializer, MetricsSerializer, ProvenanceSerializer):
+    """Figures of a constituency beside those of others."""
+
     registered_voters = serializers.IntegerField(allow_null=True)
     anomaly_score = serializers.FloatField(allow_null=True, help_text="0 to 1.")
-    version = serializers.IntegerField(
-        help_text="Of the totals, as live events tell it: what is not newer is known."
-    )
+    version = serializers.IntegerField(help_text=VERSION)
 
 
 class ConstituencyMetricsSerializer(ComparedSerializer, EnvelopeSerializer):
-    """The same of one alone."""
+    """Figures of a constituency, as metrics/constituencies/{contract_id}/ tells them."""
 
 
 class ConstituencyPeriodsSerializer(PlaceSerializer, EnvelopeSerializer):
+    """Hours, days, weeks or months of a constituency, in their order."""
+
     period = serializers.ChoiceField(choices=["hour", "day", "week", "month"])
     results = PeriodSerializer(many=True)
 
 
 class ConstituencyPatternSerializer(PlaceSerializer, EnvelopeSerializer):
+    """When a constituency votes: by hour of day, and by weekday."""
+
     by_hour_of_day = HourOfDaySerializer(many=True, help_text="All 24, from 0.")
     by_weekday = WeekdaySerializer(many=True, help_text="All seven, from Monday.")
 
 
 class ConstituencyComparisonSerializer(EnvelopeSerializer):
+    """Constituencies side by side."""
+
     results = ComparedSerializer(many=True, help_text="In the order asked.")
 
 

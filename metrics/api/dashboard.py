@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework import serializers
 
+from elections.api.serializers import VERSION
 from elections.models import Election
 from elections.queries import TOTALS
 from elections.tags import DASHBOARD
@@ -29,7 +30,12 @@ from metrics.dashboard_queries import ActiveElection, Overview
 OF_THE_ELECTION = [
     *("slug", "name", "timezone", "starts_at", "ends_at", "is_simulated", "as_of"),
     *TOTALS,
-    *("participation_rate", "register_entries", "register_constituency_count"),
+    *(
+        "version",
+        "participation_rate",
+        "register_entries",
+        "register_constituency_count",
+    ),
     "constituency_count",
 ]
 
@@ -49,6 +55,7 @@ class ActiveElectionSerializer(CountsSerializer, ProvenanceSerializer):
     register_entries = serializers.IntegerField(allow_null=True)
     register_constituency_count = serializers.IntegerField()
     constituency_count = serializers.IntegerField()
+    version = serializers.IntegerField(help_text=VERSION)
     active_constituency_count = serializers.IntegerField(
         help_text="With a transaction at any time."
     )
@@ -58,6 +65,8 @@ class ActiveElectionSerializer(CountsSerializer, ProvenanceSerializer):
 
 
 class DashboardSummarySerializer(EnvelopeSerializer):
+    """The active elections at a glance."""
+
     elections = ActiveElectionSerializer(
         many=True,
         help_text="Active ones, the newest first, "
@@ -106,6 +115,8 @@ class DashboardAlertSerializer(serializers.Serializer[Any]):
 
 
 class DashboardDetailedSerializer(DashboardSummarySerializer):
+    """The active elections, with what stands out in them."""
+
     top_movers = MoverSerializer(
         many=True,
         help_text="Constituencies with most votes in their last completed hour, the "

@@ -8,7 +8,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework import serializers
 
+from elections.api.serializers import VERSION
 from elections.models import Election
+from elections.queries import VERSION as VERSION_OF_ELECTION
 from elections.tags import election_tag
 from metrics import events, queries
 from metrics.api import examples
@@ -46,6 +48,9 @@ class IdentitySerializer(serializers.Serializer[Any]):
 class ElectionMetricsSerializer(
     IdentitySerializer, MetricsSerializer, EnvelopeSerializer
 ):
+    """Figures of an election. They count ballots, not people."""
+
+    version = serializers.IntegerField(help_text=VERSION)
     register_entries = serializers.IntegerField(
         allow_null=True,
         help_text="Sum of the registers that are known; null where none is.",
@@ -63,11 +68,15 @@ class ElectionMetricsSerializer(
 
 
 class ElectionPeriodsSerializer(IdentitySerializer, EnvelopeSerializer):
+    """Hours, days, weeks or months of an election, in their order."""
+
     period = serializers.ChoiceField(choices=["hour", "day", "week", "month"])
     results = PeriodSerializer(many=True)
 
 
 class ElectionPatternSerializer(IdentitySerializer, EnvelopeSerializer):
+    """When an election is voted in: by hour of day, and by weekday."""
+
     by_hour_of_day = HourOfDaySerializer(many=True, help_text="All 24, from 0.")
     by_weekday = WeekdaySerializer(many=True, help_text="All seven, from Monday.")
 
@@ -102,12 +111,17 @@ class ElectionMetricsView(OfElection):
     # Which feeds are silent changes with the time alone.
     answer_seconds = 5.0
     filterset_class = PeriodParameters
+    # Read before the figures: then an event that is newer is never dropped.
+    queryset = OfElection.queryset.annotate(version=VERSION_OF_ELECTION)
 
     def figures(self, asked: Asked) -> Told:
         election = self.get_object()
         metrics = service.total_metrics(election, **asked)
         silent = service.silent_constituency_count(election, now=timezone.now())
-        figures = asdict(metrics) | {"silent_constituency_count": silent}
+        figures = asdict(metrics) | {
+            "silent_constituency_count": silent,
+            "version": vars(election)["version"],
+        }
         source = self.provenance(election, metrics.as_of)
         return identity(election) | figures, source
 

@@ -78,6 +78,7 @@ CONSTITUENCY_PATTERN = {**PATTERN, **PLACE}
 COMPARISON = {**REAL, "results": [COMPARED]}
 
 REGISTERS = {
+    "version": 812,
     "register_entries": 10,
     "register_constituency_count": 1,
     "constituency_count": 3,

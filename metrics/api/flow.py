@@ -31,6 +31,8 @@ class PointSerializer(CountsSerializer):
 
 
 class TimelineSerializer(IdentitySerializer, EnvelopeSerializer):
+    """The flow of an election, in buckets in their order."""
+
     bucket = serializers.ChoiceField(choices=realtime_queries.BUCKETS)
     results = PointSerializer(
         many=True, help_text="A bucket in which nothing was counted has none."
@@ -38,6 +40,8 @@ class TimelineSerializer(IdentitySerializer, EnvelopeSerializer):
 
 
 class WindowSerializer(MaybeCountsSerializer):
+    """A window that ends now; counts are null where they are unknown."""
+
     window = serializers.ChoiceField(
         source="name", choices=list(realtime_queries.WINDOWS)
     )
@@ -48,6 +52,8 @@ class WindowSerializer(MaybeCountsSerializer):
 
 
 class WindowsSerializer(IdentitySerializer, EnvelopeSerializer):
+    """The last minutes and the last hour of an election."""
+
     now = serializers.DateTimeField(help_text="The clock on the wall.")
     windows = WindowSerializer(
         many=True, help_text="The shortest first; none before anything was loaded."

@@ -37,8 +37,20 @@ NOT_BY_DEFAULT = {"district", "abandonment_rate"}
 DEFAULT_COLUMNS = [name for name in queries.TABLE_COLUMNS if name not in NOT_BY_DEFAULT]
 
 
+TEXTS = {"contract_id", "name", "region", "district", "status", "last_transaction_at"}
+
+
 @extend_schema_field(
-    {"type": "object", "additionalProperties": {"type": "array", "items": {}}}
+    {
+        "type": "object",
+        "properties": {
+            name: {
+                "type": "array",
+                "items": {"type": ["string" if name in TEXTS else "number", "null"]},
+            }
+            for name in queries.TABLE_COLUMNS
+        },
+    }
 )
 class ColumnsField(serializers.Field[Any, Any, Any, Any]):
     """Columns as they are: going through thousands of cells one by one takes long."""
@@ -48,6 +60,8 @@ class ColumnsField(serializers.Field[Any, Any, Any, Any]):
 
 
 class TableSerializer(IdentitySerializer, EnvelopeSerializer):
+    """All constituencies of an election, in columns."""
+
     count = serializers.IntegerField(help_text="Rows.")
     columns = serializers.ListField(child=serializers.CharField())
     # Only a name of the answer: the class itself loses it to its fields.

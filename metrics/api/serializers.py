@@ -143,6 +143,8 @@ class MetricsSerializer(CountsSerializer):
 
 
 class PeriodSerializer(MaybeCountsSerializer):
+    """A period; its counts are null where they are unknown: a gap, not a zero."""
+
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
     participation_rate = serializers.FloatField(
@@ -167,5 +169,5 @@ class MemberSerializer(ConstituencySerializer):
     )
 
     class Meta(ConstituencySerializer.Meta):
-        fields = [*ConstituencySerializer.Meta.fields, "abandonment_rate", "version"]
+        fields = [*ConstituencySerializer.Meta.fields, "abandonment_rate"]
         read_only_fields = fields

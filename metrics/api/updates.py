@@ -18,6 +18,7 @@ from rest_framework.status import (
 
 from elections.api.permissions import MayOperate
 from elections.api.schema import answer, question, shown_as
+from elections.api.strict import StrictSerializer
 from elections.models import Constituency, Election
 from metrics import update_queries
 from metrics.api import examples
@@ -70,7 +71,7 @@ class UpdateSerializer(serializers.ModelSerializer[MetricsUpdate]):
 
 
 @shown_as(question(examples.MANUAL_UPDATE))
-class ManualUpdateSerializer(serializers.Serializer[MetricsUpdate]):
+class ManualUpdateSerializer(StrictSerializer):
     """One of the two: the slug of an election, or the contract id of a constituency."""
 
     election = serializers.CharField(required=False, max_length=120)

@@ -125,12 +125,12 @@ class MetricsCacheService:
                 self.usage.hit()
             return Fetched(entry, is_hit=True)
         try:
-            content = self._compute(key, compute, tags=tags, ttl=ttl)
+            fetched = self._compute(key, compute, tags=tags, ttl=ttl)
         finally:
             self._land(key)
         if is_counted:
             self.usage.miss()
-        return content
+        return fetched
 
     def invalidate(self, tags: Iterable[str]) -> None:
         """Let no entry of these tags be used any more; call it after the commit.

@@ -151,3 +151,20 @@ def test_without_redis_nobody_is_left_waiting(settings):
 
     with pytest.raises(Unavailable):
         asyncio.run(join())
+
+
+def test_who_comes_while_an_idle_feed_ends_is_not_turned_away(monkeypatch):
+    monkeypatch.setattr("dashboard.live.feeds.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("dashboard.live.feeds.BLOCK_SECONDS", 0.05)
+
+    async def join():
+        feeds = Feeds()
+        feed = await feeds.up(STREAM)
+        while feed.is_up:
+            await asyncio.sleep(0.005)
+        joined = await feeds.up(STREAM)
+        is_up = joined.is_up
+        await feeds.close()
+        return is_up
+
+    assert asyncio.run(join())

@@ -82,6 +82,17 @@ def test_without_an_election_the_ticket_is_for_the_totals_of_all(client, body):
 
 
 @pytest.mark.django_db
+def test_a_misspelt_election_is_not_taken_for_all_of_them(client):
+    make_election(slug="duma")
+
+    answer = ask(client, elecion="duma")
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "unknown_parameter"
+    assert "elecion" in answer.json()
+
+
+@pytest.mark.django_db
 def test_behind_a_proxy_the_address_is_relative(client, settings):
     settings.LIVE_URL = ""
 

@@ -128,3 +128,12 @@ def test_who_may_call_is_said(operations):
     assert "Role: `observer`." in operations["GET /api/v1/transactions/"]["description"]
     assert "Role: `feeder`." in operations["POST /api/v1/transactions/"]["description"]
     assert {} not in operations["GET /api/v1/transactions/"]["security"]
+
+
+def test_every_operation_that_is_not_for_all_says_for_whom(operations):
+    for_all = {name for name in operations if "/auth/" in name or "/me/" in name}
+
+    for name in operations.keys() - for_all:
+        assert "Role: `" in operations[name]["description"], name
+    # It changes nothing, and is open where reading is.
+    assert {} in operations["POST /api/v1/live/ticket/"]["security"]

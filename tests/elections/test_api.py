@@ -110,6 +110,7 @@ ELECTION = {
     "register_entries": 150,
     "register_constituency_count": 2,
     "constituency_count": 3,
+    "version": 3,
 }
 EMPTY_ELECTION = {
     "slug": "empty",
@@ -130,6 +131,7 @@ EMPTY_ELECTION = {
     "register_entries": None,
     "register_constituency_count": 0,
     "constituency_count": 0,
+    "version": 0,
 }
 
 
@@ -195,6 +197,7 @@ def test_a_constituency_carries_its_registry_and_totals(get):
         "anomaly_score": 0.25,
         "last_transaction_at": "2026-09-18T09:00:00Z",
         "metrics_updated_at": "2026-09-18T09:00:00Z",
+        "version": 1,
     }
     assert get(f"constituencies/{constituency.contract_id}/") == expected
     assert get("constituencies/") == page(expected)

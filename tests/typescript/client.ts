@@ -53,8 +53,8 @@ async function sumOfTable(client: Client, slug: string): Promise<number> {
     params: { path: { slug }, query: { columns: "votes_cast" } },
   });
   if (error) throw refused(response, error);
-  const votes = data.data["votes_cast"] ?? [];
-  return votes.reduce<number>((sum, each) => sum + Number(each), 0);
+  const votes = data.data.votes_cast ?? [];
+  return votes.reduce<number>((sum, each) => sum + (each ?? 0), 0);
 }
 
 async function isUnchanged(client: Client, slug: string): Promise<boolean> {

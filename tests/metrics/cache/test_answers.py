@@ -173,18 +173,57 @@ def test_a_recount_shows_at_once(ask, loaded):
     assert ask(HOURS_OF_A).json()["results"][0]["votes_cast"] == 1
 
 
-def test_what_staff_edit_shows_at_once(ask, loaded):
-    for path in EVERYTHING:
-        ask(path)
+def rename_constituency():
     place = Constituency.objects.get(contract_id=A)
     place.name = "Renamed"
-    place.region = Region.objects.create(code="77", name="Moscow")
     place.save()
-    Election.objects.get().save()
 
-    assert ask(OF_A).json()["name"] == "Renamed"
-    assert ask(OF_A).json()["region"] == "77"
+
+def rename_election():
+    election = Election.objects.get()
+    election.name = "Renamed"
+    election.save()
+
+
+def rename_region():
+    region = Region.objects.get()
+    region.name = "Renamed"
+    region.save()
+
+
+@pytest.mark.parametrize(
+    ("path", "edit"),
+    [
+        (OF_A, rename_constituency),
+        ("/api/v1/constituencies/?election=duma", rename_constituency),
+        (OF_ELECTION, rename_election),
+        ("/api/v1/metrics/dashboard/summary/", rename_election),
+        ("/api/v1/regions/", rename_region),
+    ],
+)
+def test_what_staff_edit_shows_at_once(ask, loaded, path, edit):
+    Region.objects.create(code="77", name="Moscow")
+    assert "Renamed" not in ask(path).text
+
+    edit()
+
+    assert "Renamed" in ask(path).text
+
+
+def test_a_region_that_is_removed_is_gone_at_once(ask, loaded):
+    region = Region.objects.create(code="77", name="Moscow")
     assert ask("/api/v1/regions/").json()["count"] == 1
+
+    region.delete()
+
+    assert ask("/api/v1/regions/").json()["count"] == 0
+
+
+def test_json_by_name_is_kept_as_json_is(ask, loaded):
+    first, second = (ask(f"{HOURS_OF_A}&format=json") for _ in range(2))
+
+    assert (is_hit(first), is_hit(second)) == (False, True)
+    assert second.headers["ETag"]
 
 
 def test_a_feed_that_ends_shows_at_once(ask, loaded):

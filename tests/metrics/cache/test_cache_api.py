@@ -95,6 +95,7 @@ def test_what_is_ended_is_computed_and_the_rest_is_kept(operator, body, ended, l
         ({}, "non_field_errors", "one_of_two"),
         ({"all": False}, "non_field_errors", "one_of_two"),
         ({"all": True, "tags": ["dashboard"]}, "non_field_errors", "one_of_two"),
+        ({"all": True, "tag": "dashboard"}, "tag", "unknown_parameter"),
         ({"tags": []}, "tags", "min_length"),
         ({"tags": "election:duma"}, "tags", "not_a_list"),
         ({"tags": ["duma"]}, "tags", "unknown_tag"),
