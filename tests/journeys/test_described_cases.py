@@ -66,6 +66,8 @@ def server():
         "API_PUBLIC_READ": "1",
         "THROTTLE_RATES": "off",
         "LOG_FORMAT": "json",
+        # No worker runs: what is asked for stays in the queue.
+        "ELECTION_MONITOR_BACK_PRESSURE_SECONDS": "86400",
     }
     gunicorn = ("-m", "gunicorn", "--config", "python:election_monitor.web")
     processes.start(sys.executable, *gunicorn)

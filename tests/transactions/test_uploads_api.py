@@ -562,7 +562,16 @@ def test_imports_are_listed_and_filtered(load_now, feeder, election):
 
 
 @pytest.mark.parametrize(
-    "filters", [{"status": "eaten"}, {"election": "x"}, {"upload": "x"}, {"limit": 0}]
+    "filters",
+    [
+        {"status": "eaten"},
+        {"election": "x"},
+        {"upload": "x"},
+        {"upload": "4.5"},
+        {"upload": "-2e65"},
+        {"upload": 2**63},
+        {"limit": 0},
+    ],
 )
 def test_a_filter_that_makes_no_sense_is_an_error(feeder, filters):
     response = feeder.get(ADDRESS, filters)

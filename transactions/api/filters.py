@@ -1,5 +1,6 @@
 """What batches can be filtered by."""
 
+from django import forms
 from django.db.models import Q, QuerySet
 from django_filters import (  # type: ignore[import-untyped]
     rest_framework as filters,
@@ -9,6 +10,16 @@ from drf_spectacular.utils import extend_schema_field
 
 from elections.models import Election
 from transactions.models import BatchKind, BatchStatus, ImportBatch
+
+# What the database takes as an id.
+LARGEST_ID = 2**63 - 1
+
+
+@extend_schema_field(OpenApiTypes.INT64)
+class IdFilter(filters.NumberFilter):  # type: ignore[misc]
+    """A whole number."""
+
+    field_class = forms.IntegerField
 
 
 class ImportBatchFilterSet(filters.FilterSet):  # type: ignore[misc]
@@ -24,8 +35,11 @@ class ImportBatchFilterSet(filters.FilterSet):  # type: ignore[misc]
         label="Slug of an election: files of its constituencies, uploads that name it.",
         error_messages={"invalid_choice": "No election has this slug."},
     )
-    upload = filters.NumberFilter(
-        field_name="parent_id", label="Id of an upload: the files in it."
+    upload = IdFilter(
+        field_name="parent_id",
+        min_value=1,
+        max_value=LARGEST_ID,
+        label="Id of an upload: the files in it.",
     )
 
     class Meta:
