@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db.models import F, Model, QuerySet
@@ -16,6 +17,7 @@ from django.http import Http404, QueryDict
 from django_filters.rest_framework import (  # type: ignore[import-untyped]
     DjangoFilterBackend,
 )
+from drf_orjson_renderer.parsers import ORJSONParser
 from rest_framework.exceptions import (
     APIException,
     ErrorDetail,
@@ -29,6 +31,7 @@ from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
+from rest_framework.status import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 if TYPE_CHECKING:
@@ -45,6 +48,32 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 def invalid(parameter: str, message: str, code: str) -> ValidationError:
     """Return the error 400 that names `parameter`."""
     return ValidationError({parameter: [ErrorDetail(message, code=code)]})
+
+
+class BodyTooLarge(APIException):
+    """The body is longer than anything that is sent here."""
+
+    status_code = HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "body_too_large"
+
+
+class JsonParser(ORJSONParser):  # type: ignore[misc]
+    """Reads JSON of a few megabytes at most. Views that take more have limits of their own."""
+
+    def parse(
+        self, stream: Any, media_type: Any = None, parser_context: Any = None
+    ) -> Any:
+        """Return what a body says.
+
+        Raises:
+            BodyTooLarge: it says itself how long it is, and that is too long.
+        """
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        stated = str(parser_context["request"].META.get("CONTENT_LENGTH") or "0")
+        # No number of bytes has more digits. One that states none is not read at all.
+        if stated.isdecimal() and int(stated[:20]) > most:
+            raise BodyTooLarge(f"Send at most {most:,} bytes.")
+        return super().parse(stream, media_type, parser_context)
 
 
 class ContentNegotiation(DefaultContentNegotiation):

@@ -263,7 +263,7 @@ THROTTLE_RATES = rates(
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["drf_orjson_renderer.renderers.ORJSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["drf_orjson_renderer.parsers.ORJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["election_monitor.api.JsonParser"],
     # The first one also says how to sign in, which makes a refusal 401.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "elections.api.authentication.TokenAuthentication",

@@ -241,3 +241,12 @@ def test_passwords_are_not_kept(client):
 
     kept = str(list(AccessAttempt.objects.values()))
     assert "my secret" not in kept
+
+
+def test_a_body_of_megabytes_is_refused_before_it_is_read(client):
+    body = {"username": "x" * 3_000_000, "password": "y"}
+
+    answer = client.post("/api/v1/auth/login/", body, "application/json")
+
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "body_too_large"

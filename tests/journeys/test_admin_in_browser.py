@@ -57,6 +57,19 @@ def test_no_page_of_staff_breaks_the_security_policy(sign_in, live_server):
         assert answer.status == 200, address
 
 
+def test_all_fields_of_an_export_are_chosen_at_once(sign_in, live_server):
+    page = sign_in()
+    page.goto(live_server.url + reverse("admin:elections_region_export"))
+    fields = page.locator(
+        ".selectable-field-export-row input[type=checkbox]:not(.select-toggle)"
+    )
+    assert fields.count() == page.locator(":checked").and_(fields).count() > 1
+
+    page.locator(".select-toggle").uncheck()
+
+    assert page.locator(":checked").and_(fields).count() == 0
+
+
 def test_the_trial_of_an_import_shows_what_changes_in_colour(sign_in, live_server):
     make_region(code="90", name="Perm")
     address = reverse("admin:elections_region_import")
