@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "elections",
     "transactions",
     "metrics",
+    "anomalies",
     "dashboard",
     "election_monitor",
     "django.contrib.admin",
