@@ -1,0 +1,478 @@
+"""S01 and S02: a flow that is not what its peers and its own past let expect.
+
+The count of a constituency in an hour is expected to be
+
+    voters x rate of the hour among its peers x own level so far,
+
+with a variance that adds chance, shocks of an hour, and what is not known of rate and
+level. Sums over windows are compared with that; the level is the one from before the
+window, so that an anomaly cannot teach what is normal. The parts come from the detection of
+outbreaks: quasi-Poisson counts with reweighted past (Farrington and others, JRSS A 159
+(1996), p. 547; Noufaily and others, Statistics in Medicine 32 (2013), p. 1206) and an
+empirical null (Efron, JASA 99 (2004), p. 96).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from anomalies.rules.combining import cauchy_combination
+from anomalies.rules.counts import Floats, negative_binomial_score
+from anomalies.rules.panels import Ints, Panel, Truths, running_sums
+
+# Hours: a burst, an outage, a morning, a night or half a day, a whole day.
+WINDOWS = (1, 2, 3, 6, 12, 24)
+NIGHT_HOURS = 6
+# A count below this says little about shocks: chance is all of its variance.
+TELLING_MEAN = 5.0
+LEAST_MEAN = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What is taken for granted until the peers of the day have told better."""
+
+    # Relative variance of an hour's shock, after the opening hour and in it: districts
+    # differ in how many come at once when the doors open.
+    dispersion: float = 0.03
+    opening_dispersion: float = 0.17
+    # Constituencies whose word the two figures above are worth.
+    dispersion_weight: float = 20.0
+    # Hours after which half of what was learnt of the dispersion is forgotten.
+    dispersion_memory: float = 24.0
+    # Relative variance of a level before its first hour; and where nobody knows the
+    # register, so that the level has to be learnt from the hours alone.
+    level_variance: float = 0.02
+    unknown_level_variance: float = 2.0
+    # Hours after which half of a level is forgotten: levels that drift are followed.
+    level_memory: float = 48.0
+    # Ballots' worth of the rate of the hour before, so that an hour without ballots among
+    # few peers does not make the first one a wonder.
+    rate_weight: float = 2.0
+    # Deviations beyond which a count teaches neither rate nor level more.
+    trim: float = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What was expected of each constituency and hour, and how surprising it is.
+
+    NaN where nothing can be said: no peers, an hour the feed has not told, voting that
+    has not begun. Windows end with the hour of their column.
+    """
+
+    windows: tuple[int, ...]
+    # Of the single hour.
+    mean: Floats
+    variance: Floats
+    # Normal scores of the windows (window, constituency, hour), by the empirical null.
+    scores: Floats
+    # What each window counted and expected, and the variance of it.
+    counted: Floats
+    expected: Floats
+    variances: Floats
+    # All windows together.
+    p: Floats
+    # Of the hours from midnight to six, S02: from midnight to the hour of the column.
+    night_p: Floats
+    # Dispersion and scale of each hour, for the record.
+    dispersion: Floats
+    scale: Floats
+
+
+@dataclass(slots=True)
+class Dispersion:
+    """The relative variance of shocks, found from how far the peers are from expectation.
+
+    The root of Σ w (min(r², trim²) − κ), where r is a standardised residual and w how much
+    of its variance are shocks: constituencies in which chance rules have no say.
+    """
+
+    value: float
+    weight: float
+    memory: float
+    trim: float
+    _sums: Floats = field(init=False)
+    _prior: Floats = field(init=False)
+
+    GRID = np.geomspace(0.001, 1.0, 40)
+
+    def __post_init__(self) -> None:
+        self._prior = (
+            self.weight * self._expected_square * np.log(self.value / self.GRID)
+        )
+        self._sums = self._prior.copy()
+
+    @property
+    def _expected_square(self) -> float:
+        """Return κ, the mean of a squared normal score that is cut at the trim."""
+        cut = self.trim
+        inside = special.erf(cut / np.sqrt(2))
+        density = np.exp(-cut * cut / 2) / np.sqrt(2 * np.pi)
+        return float(inside - 2 * cut * density + cut * cut * (1 - inside))
+
+    def learn(
+        self, counts: Floats, mean: Floats, *, unknown: Floats, weights: Floats
+    ) -> None:
+        """Take in one hour; `unknown` is the relative variance of the means themselves."""
+        shocks = self.GRID[:, None] * mean * mean
+        variance = mean + shocks + unknown * mean * mean
+        squares = np.minimum((counts - mean) ** 2 / variance, self.trim**2)
+        says = weights * (shocks / variance) ** 2
+        kept = 0.5 ** (1 / self.memory)
+        told = (says * (squares - self._expected_square)).sum(axis=1)
+        self._sums = kept * self._sums + (1 - kept) * self._prior + told
+        self.value = self._root()
+
+    def _root(self) -> float:
+        # The sums fall as the dispersion grows.
+        place = int(np.count_nonzero(self._sums > 0))
+        if place == 0:
+            return float(self.GRID[0])
+        if place == len(self.GRID):
+            return float(self.GRID[-1])
+        above, below = self._sums[place - 1], self._sums[place]
+        part = above / (above - below)
+        low, high = np.log(self.GRID[place - 1 : place + 1])
+        return float(np.exp(low + part * (high - low)))
+
+
+@dataclass(slots=True)
+class Levels:
+    """How much more than its peers each constituency gets, per voter, so far."""
+
+    counted: Floats
+    exposed: Floats
+    variance: Floats
+    memory: float
+
+    @classmethod
+    def before_the_vote(cls, voters: Floats, assumptions: Assumptions) -> "Levels":
+        """Return levels of 1, worth what the register says."""
+        spread = np.where(
+            np.isnan(voters),
+            assumptions.unknown_level_variance,
+            assumptions.level_variance,
+        )
+        return cls(1 / spread, 1 / spread, 1 / spread, assumptions.level_memory)
+
+    @property
+    def values(self) -> Floats:
+        """Return the levels; 1 is that of the peers."""
+        return self.counted / self.exposed
+
+    @property
+    def unknown(self) -> Floats:
+        """Return the relative variances of the levels."""
+        return self.variance / self.counted**2
+
+    def learn(self, counts: Floats, base: Floats, weights: Floats) -> None:
+        """Take in one hour: `base` is what a level of 1 would have expected."""
+        kept = 0.5 ** (1 / self.memory)
+        is_told = weights > 0
+        self.counted = np.where(
+            is_told, kept * self.counted + weights * counts, self.counted
+        )
+        self.exposed = np.where(
+            is_told, kept * self.exposed + weights * base, self.exposed
+        )
+        self.variance = np.where(
+            is_told, kept * kept * self.variance + weights * counts, self.variance
+        )
+
+
+def flow(
+    panel: Panel,
+    *,
+    windows: tuple[int, ...] = WINDOWS,
+    assumptions: Assumptions | None = None,
+) -> Flow:
+    """Compare every hour of every constituency with what was to be expected."""
+    baseline = Baseline(panel, assumptions or Assumptions())
+    for hour in range(panel.counts.shape[1]):
+        baseline.advance(hour)
+    return _judged(panel, baseline, windows)
+
+
+class Baseline:
+    """What is expected of each hour, from the hours before it and from the peers in it."""
+
+    def __init__(self, panel: Panel, assumptions: Assumptions) -> None:
+        shape = panel.counts.shape
+        self.panel, self.assumptions = panel, assumptions
+        self.counts, self.is_open = panel.known_counts, panel.is_open
+        self.voters = _exposures(panel)
+        self.levels = Levels.before_the_vote(panel.voters, assumptions)
+        _, self.group = np.unique(panel.groups, return_inverse=True)
+        _, self.electorate, sizes = np.unique(
+            panel.electorates, return_inverse=True, return_counts=True
+        )
+        # Ballots of the same people are one observation, not several.
+        self.say = 1 / sizes[self.electorate]
+        self.last_rate = np.full(int(self.group.max(initial=-1)) + 1, np.nan)
+        self.dispersions = {
+            True: self._dispersion(assumptions.opening_dispersion),
+            False: self._dispersion(assumptions.dispersion),
+        }
+        # Per constituency and hour: the level before it and its relative variance; what a
+        # level of 1 would get; the relative variance of shocks and rate.
+        self.level = np.ones(shape)
+        self.level_unknown = np.ones(shape)
+        self.base = np.zeros(shape)
+        self.rate_unknown = np.zeros(shape)
+        self.shocks = np.zeros(shape)
+        self.is_judged = np.zeros(shape, bool)
+
+    def _dispersion(self, value: float) -> Dispersion:
+        given = self.assumptions
+        return Dispersion(
+            value, given.dispersion_weight, given.dispersion_memory, given.trim
+        )
+
+    def advance(self, hour: int) -> None:
+        """Find what the hour was to bring, then learn from what it brought."""
+        counts, is_open = self.counts[:, hour], self.is_open[:, hour]
+        is_opening = self.panel.opens == hour
+        self.level[:, hour] = level = self.levels.values
+        self.level_unknown[:, hour] = level_unknown = self.levels.unknown
+        rate, rate_unknown, is_usual = self._rates(hour, counts, is_open, level_unknown)
+        is_judged = is_open & ~np.isnan(rate)
+        base = np.where(is_judged, rate * self.voters, 0.0)
+        mean = np.maximum(level * base, LEAST_MEAN)
+        self._learn_dispersions(
+            counts, mean, level_unknown + rate_unknown, is_judged, is_opening
+        )
+        self.base[:, hour] = base
+        self.rate_unknown[:, hour] = np.where(is_judged, rate_unknown, 0.0)
+        self.shocks[:, hour] = shocks = self._shocks(is_opening)
+        self.is_judged[:, hour] = is_judged
+        self._learn_levels(
+            counts, mean, base, is_judged, shocks + rate_unknown, level_unknown
+        )
+        self._keep_rates(rate, is_usual & is_judged)
+
+    def _shocks(self, is_opening: Truths) -> Floats:
+        opening, later = self.dispersions[True].value, self.dispersions[False].value
+        return np.where(is_opening, opening, later)
+
+    def _rates(
+        self, hour: int, counts: Floats, is_open: Truths, level_unknown: Floats
+    ) -> tuple[Floats, Floats, Truths]:
+        """Return each constituency's rate per voter in the hour, by its peers.
+
+        Without its own electorate; its relative variance; and whose counts are usual.
+        """
+        spread = self._shocks(self.panel.opens == hour) + level_unknown
+        exposure = self.levels.values * self.voters
+        usual, mean = is_open, np.zeros(len(counts))
+        weights = rate = np.where(is_open, self.say, 0.0)
+        for _ in range(4):
+            rate = self._pooled(counts, exposure, weights * usual)
+            mean = np.maximum(np.nan_to_num(rate) * exposure, LEAST_MEAN)
+            # Anscombe residual: a plain one trims small counts on one side only.
+            residual = 2 * (np.sqrt(counts + 0.375) - np.sqrt(mean + 0.375))
+            limit = self.assumptions.trim * np.sqrt(1 + spread * mean)
+            usual = is_open & (np.abs(residual) < limit)
+            weights = np.where(is_open, self.say / (1 + spread * mean), 0.0)
+        told = self._of_peers(weights * usual * mean)
+        told += np.where(np.isnan(self.last_rate[self.group]), 0, self.rate_weight)
+        return rate, np.minimum(1 / np.maximum(told, LEAST_MEAN), 1.0), usual
+
+    @property
+    def rate_weight(self) -> float:
+        """Return how many ballots the rate of the hour before is worth."""
+        return self.assumptions.rate_weight
+
+    def _pooled(self, counts: Floats, exposure: Floats, weights: Floats) -> Floats:
+        counted = self._of_peers(weights * counts)
+        exposed = self._of_peers(weights * exposure)
+        last = self.last_rate[self.group]
+        has_last = ~np.isnan(last) & (last > 0)
+        counted += np.where(has_last, self.rate_weight, 0.0)
+        exposed += np.where(has_last, self.rate_weight / np.where(has_last, last, 1), 0)
+        rate: Floats = np.where(
+            exposed > 0, counted / np.maximum(exposed, 1e-12), np.nan
+        )
+        return rate
+
+    def _of_peers(self, values: Floats) -> Floats:
+        """Return the sum over the peers of each constituency, less its own electorate."""
+        groups = np.bincount(self.group, values, len(self.last_rate))
+        own = np.bincount(self.electorate, values)
+        rest = groups[self.group] - own[self.electorate]
+        # Summed in another order, nothing left is not quite nothing.
+        remaining: Floats = np.maximum(rest, 0.0)
+        return remaining
+
+    def _learn_dispersions(
+        self,
+        counts: Floats,
+        mean: Floats,
+        unknown: Floats,
+        is_judged: Truths,
+        is_opening: Truths,
+    ) -> None:
+        tells = is_judged & (mean >= TELLING_MEAN)
+        for kind, dispersion in self.dispersions.items():
+            chosen = tells & (is_opening == kind)
+            if chosen.any():
+                dispersion.learn(
+                    counts[chosen],
+                    mean[chosen],
+                    unknown=unknown[chosen],
+                    weights=self.say[chosen],
+                )
+
+    def _learn_levels(
+        self,
+        counts: Floats,
+        mean: Floats,
+        base: Floats,
+        is_judged: Truths,
+        spread: Floats,
+        level_unknown: Floats,
+    ) -> None:
+        reach = self.assumptions.trim * np.sqrt(
+            mean + (spread + level_unknown) * mean * mean
+        )
+        weights = np.where(is_judged, 1 / (1 + spread * mean), 0.0)
+        self.levels.learn(np.clip(counts, mean - reach, mean + reach), base, weights)
+
+    def _keep_rates(self, rate: Floats, usual: Truths) -> None:
+        groups = len(self.last_rate)
+        summed = np.bincount(self.group, np.where(usual, rate, 0.0), groups)
+        members = np.bincount(self.group, usual.astype(float), groups)
+        mean = summed / np.maximum(members, 1)
+        self.last_rate = np.where(mean > 0, mean, self.last_rate)
+
+
+def _exposures(panel: Panel) -> Floats:
+    """Return the register of each constituency, its peers' median where it has none."""
+    usual = np.nanmedian(panel.voters) if not np.isnan(panel.voters).all() else 1.0
+    return np.where(np.isnan(panel.voters), usual, panel.voters)
+
+
+class Sums:
+    """Sums over windows, in the time of one subtraction."""
+
+    def __init__(self, baseline: Baseline) -> None:
+        self.baseline = baseline
+        base = baseline.base
+        spread = baseline.shocks + baseline.rate_unknown
+        is_judged = baseline.is_judged
+        self.counts = running_sums(np.where(is_judged, baseline.counts, 0.0))
+        self.base = running_sums(base)
+        self.squares = running_sums(spread * base * base)
+
+    def over(self, starts: Ints, hour: int) -> tuple[Floats, Floats, Floats]:
+        """Return counts, means and variances from the hours `starts` to `hour`."""
+        rows = np.arange(len(starts))
+        level = self.baseline.level[rows, starts]
+        unknown = self.baseline.level_unknown[rows, starts]
+        counted = self.counts[:, hour + 1] - self.counts[rows, starts]
+        base = self.base[:, hour + 1] - self.base[rows, starts]
+        squares = self.squares[:, hour + 1] - self.squares[rows, starts]
+        mean = np.maximum(level * base, LEAST_MEAN)
+        variance = mean + level * level * squares + unknown * mean * mean
+        return counted, mean, variance
+
+
+class Scale:
+    """The running robust deviation of scores among peers: 1 where the model is right.
+
+    Never below 1. Hours that hang together, or levels that drift, make long windows vary
+    more than the model says; their scores are divided by what is seen.
+    """
+
+    LEAST_PEERS = 20
+    KEPT = 0.7
+
+    def __init__(self) -> None:
+        self.seen = 1.0
+
+    def learn(self, scores: Floats) -> float:
+        """Take in the scores of one hour and return what to divide them by."""
+        if len(scores) >= self.LEAST_PEERS:
+            spread = float(np.median(np.abs(scores))) / special.ndtri(0.75)
+            self.seen = self.KEPT * self.seen + (1 - self.KEPT) * spread
+        return max(1.0, self.seen)
+
+
+def _judged(panel: Panel, baseline: Baseline, windows: tuple[int, ...]) -> Flow:
+    rows, hours = panel.counts.shape
+    sums = Sums(baseline)
+    shape = (len(windows), rows, hours)
+    scores, counted, expected, variances = (np.full(shape, np.nan) for _ in range(4))
+    scale = np.ones((len(windows), hours))
+    scales, night_scale = [Scale() for _ in windows], Scale()
+    night_p = np.full((rows, hours), np.nan)
+    for hour in range(hours):
+        age = hour - panel.opens
+        for place, window in enumerate(windows):
+            chosen = baseline.is_judged[:, hour] & (age + 1 >= window)
+            starts = np.full(rows, max(0, hour + 1 - window))
+            figures = _scored(sums, starts, hour, chosen, scales[place])
+            scores[place, :, hour], scale[place, hour] = figures.scores, figures.scale
+            counted[place, :, hour] = figures.counted
+            expected[place, :, hour] = figures.mean
+            variances[place, :, hour] = figures.variance
+        clock = (panel.first_clock + hour) % 24
+        chosen = baseline.is_judged[:, hour] & (clock < NIGHT_HOURS) & (age > clock)
+        starts = np.maximum(0, hour - clock)
+        night = _scored(sums, starts, hour, chosen, night_scale)
+        night_p[:, hour] = two_sided(night.scores)
+    mean, variance = _single_hours(baseline)
+    return Flow(
+        windows=windows,
+        mean=mean,
+        variance=variance,
+        scores=scores,
+        counted=counted,
+        expected=expected,
+        variances=variances,
+        p=cauchy_combination(two_sided(scores)),
+        night_p=night_p,
+        dispersion=np.where(baseline.is_judged, baseline.shocks, np.nan),
+        scale=scale,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    scores: Floats
+    scale: float
+    counted: Floats
+    mean: Floats
+    variance: Floats
+
+
+def _scored(
+    sums: Sums, starts: Ints, hour: int, chosen: Truths, scale: Scale
+) -> _Scored:
+    """Return the scores of one window of the `chosen`, NaN elsewhere."""
+    counted, mean, variance = sums.over(starts, hour)
+    scores = np.full(len(starts), np.nan)
+    scores[chosen] = negative_binomial_score(
+        counted[chosen], mean=mean[chosen], variance=variance[chosen]
+    )
+    divisor = scale.learn(scores[chosen & (mean >= TELLING_MEAN)])
+    return _Scored(scores / divisor, divisor, counted, mean, variance)
+
+
+def _single_hours(baseline: Baseline) -> tuple[Floats, Floats]:
+    mean = baseline.level * baseline.base
+    spread = baseline.shocks + baseline.rate_unknown + baseline.level_unknown
+    variance = mean + spread * mean * mean
+    is_judged = baseline.is_judged
+    return (
+        np.where(is_judged, mean, np.nan),
+        np.where(is_judged, variance, np.nan),
+    )
+
+
+def two_sided(scores: ArrayLike) -> Floats:
+    """Return the probability of a normal score at least as far from 0, on either side."""
+    found: Floats = 2 * special.ndtr(-np.abs(np.asarray(scores, float)))
+    return found
