@@ -28,6 +28,9 @@ NIGHT_HOURS = 6
 # A count below this says little about shocks: chance is all of its variance.
 TELLING_MEAN = 5.0
 LEAST_MEAN = 1e-9
+# Peers must have half as many ballots as are expected of a constituency, or five: what a
+# handful of small ones do says nothing about a large one.
+PEERS_SHARE, PEERS_ENOUGH = 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,9 @@ class Assumptions:
     unknown_level_variance: float = 2.0
     # Hours after which half of a level is forgotten: levels that drift are followed.
     level_memory: float = 48.0
-    # Ballots' worth of the rate of the hour before, so that an hour without ballots among
+    # Ballots that the rate of the hour before is worth, so that an hour without any among
     # few peers does not make the first one a wonder.
-    rate_weight: float = 2.0
+    rate_weight: float = 1.0
     # Deviations beyond which a count teaches neither rate nor level more.
     trim: float = 2.5
 
@@ -237,10 +240,11 @@ class Baseline:
         is_opening = self.panel.opens == hour
         self.level[:, hour] = level = self.levels.values
         self.level_unknown[:, hour] = level_unknown = self.levels.unknown
-        rate, rate_unknown, is_usual = self._rates(hour, counts, is_open, level_unknown)
-        is_judged = is_open & ~np.isnan(rate)
+        rate, told, is_usual = self._rates(hour, counts, is_open, level_unknown)
+        rate_unknown = self._rate_unknown(told)
+        mean = np.maximum(np.nan_to_num(rate) * level * self.voters, LEAST_MEAN)
+        is_judged = is_open & (told >= PEERS_SHARE * np.minimum(mean, PEERS_ENOUGH))
         base = np.where(is_judged, rate * self.voters, 0.0)
-        mean = np.maximum(level * base, LEAST_MEAN)
         self._learn_dispersions(
             counts, mean, level_unknown + rate_unknown, is_judged, is_opening
         )
@@ -262,40 +266,51 @@ class Baseline:
     ) -> tuple[Floats, Floats, Truths]:
         """Return each constituency's rate per voter in the hour, by its peers.
 
-        Without its own electorate; its relative variance; and whose counts are usual.
+        Without its own electorate; how many ballots of peers say so, less where shocks
+        make them worth less; and whose counts are usual.
         """
         spread = self._shocks(self.panel.opens == hour) + level_unknown
         exposure = self.levels.values * self.voters
-        usual, mean = is_open, np.zeros(len(counts))
-        weights = rate = np.where(is_open, self.say, 0.0)
+        usual, rate = is_open, np.full(len(counts), np.nan)
+        weights = np.where(is_open, self.say, 0.0)
+        told = np.zeros(len(counts))
         for _ in range(4):
-            rate = self._pooled(counts, exposure, weights * usual)
+            rate, told = self._pooled(counts, exposure, weights * usual)
             mean = np.maximum(np.nan_to_num(rate) * exposure, LEAST_MEAN)
+            unknown = spread + self._rate_unknown(told)
             # Anscombe residual: a plain one trims small counts on one side only.
             residual = 2 * (np.sqrt(counts + 0.375) - np.sqrt(mean + 0.375))
-            limit = self.assumptions.trim * np.sqrt(1 + spread * mean)
+            limit = self.assumptions.trim * np.sqrt(1 + unknown * mean)
             usual = is_open & (np.abs(residual) < limit)
             weights = np.where(is_open, self.say / (1 + spread * mean), 0.0)
-        told = self._of_peers(weights * usual * mean)
-        told += np.where(np.isnan(self.last_rate[self.group]), 0, self.rate_weight)
-        return rate, np.minimum(1 / np.maximum(told, LEAST_MEAN), 1.0), usual
+        return rate, told, usual
+
+    def _rate_unknown(self, told: Floats) -> Floats:
+        """Return the relative variance of the rates: with few peers they say little."""
+        last = np.where(np.isnan(self.last_rate[self.group]), 0.0, self.rate_weight)
+        return np.minimum(1 / np.maximum(told + last, LEAST_MEAN), 1.0)
 
     @property
     def rate_weight(self) -> float:
         """Return how many ballots the rate of the hour before is worth."""
         return self.assumptions.rate_weight
 
-    def _pooled(self, counts: Floats, exposure: Floats, weights: Floats) -> Floats:
+    def _pooled(
+        self, counts: Floats, exposure: Floats, weights: Floats
+    ) -> tuple[Floats, Floats]:
+        """Return the rate of each constituency's peers, and how many ballots say so."""
         counted = self._of_peers(weights * counts)
         exposed = self._of_peers(weights * exposure)
         last = self.last_rate[self.group]
         has_last = ~np.isnan(last) & (last > 0)
-        counted += np.where(has_last, self.rate_weight, 0.0)
-        exposed += np.where(has_last, self.rate_weight / np.where(has_last, last, 1), 0)
-        rate: Floats = np.where(
-            exposed > 0, counted / np.maximum(exposed, 1e-12), np.nan
+        known_by = np.where(has_last, self.rate_weight, 0.0)
+        all_exposed = exposed + known_by / np.where(has_last, last, 1.0)
+        rate = np.where(
+            all_exposed > 0,
+            (counted + known_by) / np.maximum(all_exposed, 1e-12),
+            np.nan,
         )
-        return rate
+        return rate, np.nan_to_num(rate) * exposed
 
     def _of_peers(self, values: Floats) -> Floats:
         """Return the sum over the peers of each constituency, less its own electorate."""

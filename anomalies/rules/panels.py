@@ -29,8 +29,9 @@ class Panel:
     groups: Ints
     # Constituencies with the same number hand their ballots to the same people together.
     electorates: Ints
-    # Column of the hour in which voting opens.
+    # Columns of the hours in which voting opens, and in which the last votes can come.
     opens: Ints
+    closes: Ints
     # Local hour of the day of column 0, 0 to 23.
     first_clock: Ints
 
@@ -43,6 +44,7 @@ class Panel:
             self.groups,
             self.electorates,
             self.opens,
+            self.closes,
             self.first_clock,
         )
         if any(vector.shape != (rows,) for vector in vectors):
@@ -55,13 +57,14 @@ class Panel:
 
     @property
     def is_open(self) -> Truths:
-        """Tell in which hours voting has opened, and the first ballot was told.
+        """Tell in which hours voting is open, and the first ballot was told.
 
         A contract without a single ballot is normal: nothing can be said of it.
         """
         has_begun = np.cumsum(self.known_counts, axis=1) > 0
         hours = np.arange(self.counts.shape[1])
-        return self.is_known & has_begun & (hours >= self.opens[:, None])
+        is_voting = (hours >= self.opens[:, None]) & (hours <= self.closes[:, None])
+        return self.is_known & has_begun & is_voting
 
 
 def running_sums(values: Floats) -> Floats:

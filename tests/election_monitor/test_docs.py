@@ -8,7 +8,14 @@ from pathlib import Path
 from transactions.formats.reasons import FileReason, Reason
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-APPS = ("election_monitor", "elections", "transactions", "metrics", "anomalies", "dashboard")
+APPS = (
+    "election_monitor",
+    "elections",
+    "transactions",
+    "metrics",
+    "anomalies",
+    "dashboard",
+)
 DOCS = "\n".join(
     page.read_text() for page in sorted((REPOSITORY / "docs").rglob("*.md"))
 )

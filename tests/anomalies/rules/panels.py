@@ -48,6 +48,7 @@ def panel(counts, *, voters, electorates=None, groups=None, is_known=None, opens
         groups=np.zeros(rows, int) if groups is None else np.asarray(groups),
         electorates=np.arange(rows) if electorates is None else np.asarray(electorates),
         opens=np.zeros(rows, int) if opens is None else np.asarray(opens),
+        closes=np.full(rows, counts.shape[1]),
         first_clock=np.full(rows, 8),
     )
 

@@ -231,5 +231,6 @@ def test_arrays_that_do_not_belong_together_are_refused():
             groups=np.zeros(2, int),
             electorates=np.zeros(2, int),
             opens=np.zeros(2, int),
+            closes=np.zeros(2, int),
             first_clock=np.zeros(2, int),
         )

@@ -1,0 +1,209 @@
+"""What the rules of flow find in simulated elections, and what they cry wolf about."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomalies.evaluation.variants import variant
+from anomalies.evaluation.worlds import SERIES, Election, Laboratory, Strike
+from anomalies.rules.counts import Floats, negative_binomial_score
+from anomalies.rules.flow import two_sided
+from anomalies.rules.panels import Truths
+from anomalies.rules.verdicts import (
+    EPISODE_GAP,
+    WARNING_Q,
+    Series,
+    Test,
+    anomaly_scores,
+    constituency_p,
+    false_discovery,
+)
+from transactions.simulator.flow import SHOCK_PHI
+
+PRESETS = ("federal", "september")
+# One kind a run. Sizes in per cent: of the register, or of the flow (slow, outage).
+KINDS = (
+    *("burst:2", "burst:3", "burst:5", "night:0.5", "night:1"),
+    *("slow:25", "slow:35", "slow:50", "outage:50", "outage:80", "outage:100"),
+)
+# All in one election, each in 2 % of the constituencies.
+MIXED = ("burst:3", "burst:5", "night:1", "slow:50", "outage:80")
+MIXED_SHARE = 0.4
+# Ballots of an hour of a constituency, averaged over the vote.
+SIZES = {"below 5": (0.0, 5.0), "5 to 20": (5.0, 20.0), "above 20": (20.0, np.inf)}
+LEVELS = (0.8, 0.9, 0.95, 0.99)
+# An alarm up to so many hours after an injection is an echo of it.
+ECHO_HOURS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Whether one injection was found, and whether it could have been."""
+
+    preset: str
+    injection: str
+    size: str
+    has_twin: bool
+    # Hours from its first hour to the first alarm; None where there was none.
+    delay: int | None
+    # Whether a detector that knows what was to be expected in exactly these hours, but has
+    # no twin to compare with, would report it.
+    is_visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Alarms among constituencies without an injection, of one election and size."""
+
+    preset: str
+    size: str
+    constituencies: int
+    flagged: int
+    hours: int
+    flagged_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One constituency of a mixed election: its score, and the truth."""
+
+    preset: str
+    size: str
+    score: float
+    is_struck: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How often p lies below a level among constituencies without an injection."""
+
+    variant: str
+    tests: int
+    # Level -> tests with p at or below it.
+    below: dict[float, int]
+    flagged_hours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """All that one simulated election, or one variant, has shown."""
+
+    hits: tuple[Hit, ...] = ()
+    quiet: tuple[Quiet, ...] = ()
+    scored: tuple[Scored, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
+
+
+def size_of(typical: float) -> str:
+    """Return the name of the size class."""
+    return next(name for name, (low, high) in SIZES.items() if low <= typical < high)
+
+
+def try_election(preset: str, *, seed: int, constituencies: int) -> Trial:
+    """Judge one election: clean, with each kind of injection, and with several."""
+    laboratory = Laboratory(preset=preset, seed=seed, constituencies=constituencies)
+    judge = Judge(laboratory)
+    return Trial(
+        hits=tuple(hit for kind in KINDS for hit in judge.hits(kind)),
+        quiet=tuple(judge.quiet()),
+        scored=tuple(judge.scored()),
+    )
+
+
+def try_variant(name: str, *, seed: int) -> Trial:
+    """Judge one election that breaks an assumption, without any injection."""
+    tests = Series.judged(variant(name, seed=seed)).tests(SERIES[1])
+    p = tests[Test("S01", SERIES[1])]
+    # The first two hours are ruled by what is assumed.
+    told = p[:, 2:][~np.isnan(p[:, 2:])]
+    below = {level: int((told <= level).sum()) for level in (0.05, 0.01, 0.001, 0.0001)}
+    flagged = int(alarms(tests).sum())
+    return Trial(calibration=(Calibration(name, told.size, below, flagged),))
+
+
+def all_tests(election: Election) -> dict[Test, Floats]:
+    """Return the tests of both series."""
+    found: dict[Test, Floats] = {}
+    for name, panel in election.panels.items():
+        found |= Series.judged(panel).tests(name)
+    return found
+
+
+def alarms(tests: dict[Test, Floats]) -> Truths:
+    """Tell in which constituencies and hours some rule reports a warning."""
+    q = np.stack(list(false_discovery(tests).values()))
+    return np.asarray((q <= WARNING_Q).any(axis=0), bool)
+
+
+class Judge:
+    """Judges the elections of one laboratory."""
+
+    def __init__(self, laboratory: Laboratory) -> None:
+        self.laboratory = laboratory
+        clean = laboratory.clean
+        self.issued = Series.judged(clean.panels[SERIES[0]])
+        cast = Series.judged(clean.panels[SERIES[1]])
+        self.tests = self.issued.tests(SERIES[0]) | cast.tests(SERIES[1])
+        self.sizes = [size_of(typical) for typical in clean.typical.tolist()]
+        self.has_twin = clean.has_twin
+
+    def hits(self, injection: str) -> Iterator[Hit]:
+        """Inject one kind and tell what was found of it."""
+        election = self.laboratory.struck(injection)
+        alarm = alarms(all_tests(election))
+        for strike in election.strikes:
+            yield Hit(
+                preset=self.laboratory.preset,
+                injection=injection,
+                size=self.sizes[strike.row],
+                has_twin=bool(self.has_twin[strike.row]),
+                delay=_delay(alarm, strike),
+                is_visible=self._is_visible(election, strike),
+            )
+
+    def _is_visible(self, election: Election, strike: Strike) -> bool:
+        hours = slice(strike.first, strike.last + 1)
+        means = np.nan_to_num(self.issued.flow.mean[strike.row, hours])
+        counts = election.panels[SERIES[0]].counts[strike.row, hours]
+        mean = max(float(means.sum()), 1e-9)
+        variance = mean + SHOCK_PHI * float((means**2).sum())
+        score = negative_binomial_score(counts.sum(), mean=mean, variance=variance)
+        # What one must be below to stand out among all tests of the tick.
+        alone = WARNING_Q / (len(SERIES) * len(election.typical))
+        return bool(two_sided(score) <= alone)
+
+    def quiet(self) -> Iterator[Quiet]:
+        """Tell what is reported where there is nothing."""
+        alarm = alarms(self.tests)
+        is_open = self.issued.panel.is_open
+        for size in SIZES:
+            rows = np.array([name == size for name in self.sizes])
+            yield Quiet(
+                preset=self.laboratory.preset,
+                size=size,
+                constituencies=int(rows.sum()),
+                flagged=int(alarm[rows].any(axis=1).sum()),
+                hours=int(is_open[rows].sum()),
+                flagged_hours=int(alarm[rows].sum()),
+            )
+
+    def scored(self) -> Iterator[Scored]:
+        """Inject several kinds into one election and tell the scores."""
+        election = self.laboratory.struck(*MIXED, share=MIXED_SHARE)
+        scores = anomaly_scores(constituency_p(all_tests(election)))
+        for row, is_struck in enumerate(election.is_struck.tolist()):
+            if not np.isnan(scores[row]):
+                yield Scored(
+                    self.laboratory.preset,
+                    self.sizes[row],
+                    float(scores[row]),
+                    is_struck,
+                )
+
+
+def _delay(alarm: Truths, strike: Strike) -> int | None:
+    found = np.flatnonzero(
+        alarm[strike.row, strike.first : strike.last + EPISODE_GAP + 1]
+    )
+    return int(found[0]) if found.size else None

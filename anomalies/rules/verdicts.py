@@ -1,0 +1,98 @@
+"""From the tests of all rules to what is reported, and to one score per constituency."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from anomalies.rules.ballots import Gaps, gaps
+from anomalies.rules.combining import benjamini_hochberg, cauchy_combination
+from anomalies.rules.counts import Floats
+from anomalies.rules.flow import Flow, flow
+from anomalies.rules.panels import Panel
+
+# Of what is reported as a warning, and as something to glance at, so much is chance.
+WARNING_Q = 0.05
+INFO_Q = 0.20
+# Hours between two alarms of one rule that are still one episode.
+EPISODE_GAP = 2
+
+
+class Test(NamedTuple):
+    """A rule and the series it looked at."""
+
+    rule: str
+    series: str
+
+
+# p per constituency and hour; NaN where there was no test.
+Tests = Mapping[Test, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What the rules of flow say of one series: issues, or votes."""
+
+    panel: Panel
+    flow: Flow
+    gaps: Gaps
+
+    @classmethod
+    def judged(cls, panel: Panel) -> "Series":
+        """Return the series with the rules of flow applied."""
+        found = flow(panel)
+        return cls(panel, found, gaps(panel, found))
+
+    def tests(self, name: str) -> dict[Test, Floats]:
+        """Return the tests of the series, under its name."""
+        return {
+            Test("S01", name): self.flow.p,
+            Test("S02", name): self.flow.night_p,
+            Test("S15", name): self.gaps.p,
+        }
+
+
+def flow_tests(panels: Mapping[str, Panel]) -> dict[Test, Floats]:
+    """Return the tests of S01, S02 and S15 of several series."""
+    found: dict[Test, Floats] = {}
+    for name, panel in panels.items():
+        found |= Series.judged(panel).tests(name)
+    return found
+
+
+def false_discovery(tests: Tests) -> dict[Test, Floats]:
+    """Return q of each test, among all constituencies and rules of its hour.
+
+    An hour is one tick: reporting all with q ≤ .05 makes at most one tick in twenty
+    report anything in an election without anomalies.
+    """
+    stacked = np.stack(list(tests.values()))
+    q = np.stack(
+        [benjamini_hochberg(stacked[:, :, hour]) for hour in range(stacked.shape[2])],
+        axis=2,
+    )
+    return dict(zip(tests, q, strict=True))
+
+
+def constituency_p(tests: Tests) -> Floats:
+    """Return one p-value per constituency, over all its hours, then over its rules.
+
+    A constituency without any test has NaN. Source: ANOMALIES 3.1, after Liu and Xie.
+    """
+    return cauchy_combination(
+        np.stack([cauchy_combination(p, axis=1) for p in tests.values()])
+    )
+
+
+def anomaly_scores(p: Floats) -> Floats:
+    """Return 1 − q per constituency: .95 means that 1 in 20 such scores is chance.
+
+    NaN where there was no test.
+    """
+    return 1 - benjamini_hochberg(p)
+
+
+def evidence_strength(p: Floats) -> Floats:
+    """Return −log10 p, to rank what the score no longer tells apart."""
+    return -np.log10(np.maximum(p, 1e-300))
