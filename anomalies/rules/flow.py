@@ -83,6 +83,8 @@ class Flow:
     # Dispersion and scale of each hour, for the record.
     dispersion: Floats
     scale: Floats
+    # To compare any other run of hours: of an outage and what came after it, S10.
+    sums: "Sums"
 
 
 @dataclass(slots=True)
@@ -104,17 +106,9 @@ class Dispersion:
 
     def __post_init__(self) -> None:
         self._prior = (
-            self.weight * self._expected_square * np.log(self.value / self.GRID)
+            self.weight * cut_square_mean(self.trim) * np.log(self.value / self.GRID)
         )
         self._sums = self._prior.copy()
-
-    @property
-    def _expected_square(self) -> float:
-        """Return κ, the mean of a squared normal score that is cut at the trim."""
-        cut = self.trim
-        inside = special.erf(cut / np.sqrt(2))
-        density = np.exp(-cut * cut / 2) / np.sqrt(2 * np.pi)
-        return float(inside - 2 * cut * density + cut * cut * (1 - inside))
 
     def learn(
         self, counts: Floats, mean: Floats, *, unknown: Floats, weights: Floats
@@ -125,7 +119,7 @@ class Dispersion:
         squares = np.minimum((counts - mean) ** 2 / variance, self.trim**2)
         says = weights * (shocks / variance) ** 2
         kept = 0.5 ** (1 / self.memory)
-        told = (says * (squares - self._expected_square)).sum(axis=1)
+        told = (says * (squares - cut_square_mean(self.trim))).sum(axis=1)
         self._sums = kept * self._sums + (1 - kept) * self._prior + told
         self.value = self._root()
 
@@ -140,6 +134,13 @@ class Dispersion:
         part = above / (above - below)
         low, high = np.log(self.GRID[place - 1 : place + 1])
         return float(np.exp(low + part * (high - low)))
+
+
+def cut_square_mean(cut: float) -> float:
+    """Return κ, the mean of min(z², cut²) of a normal score z."""
+    inside = special.erf(cut / np.sqrt(2))
+    density = np.exp(-cut * cut / 2) / np.sqrt(2 * np.pi)
+    return float(inside - 2 * cut * density + cut * cut * (1 - inside))
 
 
 @dataclass(slots=True)
@@ -206,7 +207,7 @@ class Baseline:
         shape = panel.counts.shape
         self.panel, self.assumptions = panel, assumptions
         self.counts, self.is_open = panel.known_counts, panel.is_open
-        self.voters = _exposures(panel)
+        self.voters = exposures(panel)
         self.levels = Levels.before_the_vote(panel.voters, assumptions)
         _, self.group = np.unique(panel.groups, return_inverse=True)
         _, self.electorate, sizes = np.unique(
@@ -363,7 +364,7 @@ class Baseline:
         self.last_rate = np.where(mean > 0, mean, self.last_rate)
 
 
-def _exposures(panel: Panel) -> Floats:
+def exposures(panel: Panel) -> Floats:
     """Return the register of each constituency, its peers' median where it has none."""
     usual = np.nanmedian(panel.voters) if not np.isnan(panel.voters).all() else 1.0
     return np.where(np.isnan(panel.voters), usual, panel.voters)
@@ -384,11 +385,20 @@ class Sums:
     def over(self, starts: Ints, hour: int) -> tuple[Floats, Floats, Floats]:
         """Return counts, means and variances from the hours `starts` to `hour`."""
         rows = np.arange(len(starts))
+        return self.between(rows, starts, np.full(len(starts), hour))
+
+    def between(
+        self, rows: Ints, starts: Ints, ends: Ints
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return counts, means and variances of `rows`, by the level before `starts`.
+
+        The hours `ends` are included.
+        """
         level = self.baseline.level[rows, starts]
         unknown = self.baseline.level_unknown[rows, starts]
-        counted = self.counts[:, hour + 1] - self.counts[rows, starts]
-        base = self.base[:, hour + 1] - self.base[rows, starts]
-        squares = self.squares[:, hour + 1] - self.squares[rows, starts]
+        counted = self.counts[rows, ends + 1] - self.counts[rows, starts]
+        base = self.base[rows, ends + 1] - self.base[rows, starts]
+        squares = self.squares[rows, ends + 1] - self.squares[rows, starts]
         mean = np.maximum(level * base, LEAST_MEAN)
         variance = mean + level * level * squares + unknown * mean * mean
         return counted, mean, variance
@@ -451,6 +461,7 @@ def _judged(panel: Panel, baseline: Baseline, windows: tuple[int, ...]) -> Flow:
         night_p=night_p,
         dispersion=np.where(baseline.is_judged, baseline.shocks, np.nan),
         scale=scale,
+        sums=sums,
     )
 
 
