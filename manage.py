@@ -11,6 +11,8 @@ from election_monitor.embedded import EmbeddedServiceError
 
 # They need no database, or start it themselves.
 WITHOUT_SERVICES = {"services", "help", "--help", "-h", "version", "--version"}
+# Only as the command itself: a folder to import may have such a name.
+WITHOUT_DATABASE = {"evaluate_anomalies", "forensics"}
 
 
 def main() -> int:
@@ -25,7 +27,12 @@ def main() -> int:
 
 def _run() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "election_monitor.settings")
-    if WITHOUT_SERVICES.isdisjoint(sys.argv[1:]) and len(sys.argv) > 1:
+    words = sys.argv[1:]
+    if (
+        words
+        and words[0] not in WITHOUT_DATABASE
+        and WITHOUT_SERVICES.isdisjoint(words)
+    ):
         from election_monitor.startup import start_services
 
         start_services()

@@ -1,16 +1,21 @@
 """P01 agrees with worked examples, with chance, and with what was published."""
 
-import csv
-import gzip
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from anomalies.rules.integers import Stations, chances, integer_excess, is_integer
-from tests.shared_data import FORENSICS, needs_forensics
-
-COLUMNS = ("voters", "given", "received", "leader")
+from anomalies.rules import integers
+from anomalies.rules.integers import (
+    chances,
+    integer_excess,
+    integer_findings,
+    is_integer,
+)
+from anomalies.rules.stations import Stations
+from tests.anomalies.published import YEARS, expected, russia
+from tests.anomalies.rules.worlds import clean_election
+from tests.shared_data import needs_forensics
 
 
 def one(function, count, total):
@@ -106,17 +111,11 @@ def test_no_stations_are_no_excess():
 
 
 @needs_forensics
-@pytest.mark.parametrize(
-    "year", ["2004", "2007", "2011", "2012", "2016", "2018", "2021"]
-)
+@pytest.mark.parametrize("year", YEARS)
 def test_it_is_what_was_published(year):
-    known = json.loads((FORENSICS / "expected.json").read_text())
-    published = known["integer_anomaly"][year]
-    with gzip.open(FORENSICS / published["file"], "rt") as file:
-        rows = list(csv.DictReader(file))
-    columns = (np.array([int(row[name] or 0) for row in rows]) for name in COLUMNS)
+    published = expected()["integer_anomaly"][year]
 
-    found = integer_excess(Stations(*columns))
+    found = integer_excess(russia(year))
 
     for name, exact in published["exact"].items():
         assert found[name].stations == exact["n"]
@@ -129,3 +128,67 @@ def test_it_is_what_was_published(year):
         assert found[name].excess == pytest.approx(
             published["published_excess"][name], abs=error
         )
+
+
+def test_large_totals_have_the_same_chances_near_by(monkeypatch):
+    counts, totals = np.array([0, 1, 600, 1499, 1500]), np.full(5, 1500)
+    all_added = chances(counts, totals)
+
+    monkeypatch.setattr(integers, "LARGE_TOTAL", 1000)
+
+    assert chances(counts, totals) == pytest.approx(all_added, abs=1e-12)
+
+
+def test_only_the_region_that_rounds_is_flagged():
+    stations = clean_election(1)
+    here = stations.regions.codes == 7
+    given = stations.given.copy()
+    given[here] = np.where(
+        np.arange(here.sum()) < 200, stations.voters[here] * 7 // 10, given[here]
+    )
+    rounded = replace(
+        stations,
+        given=given,
+        received=given,
+        leader=np.minimum(stations.leader, given),
+    )
+
+    found = integer_findings(rounded)
+
+    assert [each.name for each in found.regions if each.is_flagged] == ["region 7"]
+    assert found.regions[0].name == "region 7"
+    assert len(found.regions) == 10
+    assert (
+        sum(each.excess.observed for each in found.regions)
+        == found.national["any"].observed
+    )
+
+
+def test_a_clean_election_is_not_flagged_nor_are_its_regions():
+    found = integer_findings(clean_election(2))
+
+    assert not found.is_flagged
+    assert not any(each.is_flagged for each in found.regions)
+
+
+@pytest.mark.parametrize(("factor", "is_flagged"), [(1, True), (4, False)])
+def test_small_stations_are_not_flagged_for_the_same_excess(factor, is_flagged):
+    rng = np.random.default_rng(0)
+    # Multiples of 400, so that a quarter of a station has integer percentages too.
+    voters = 400 * rng.integers(3, 6, 5000) // factor
+    given = voters // 2
+
+    found = integer_findings(Stations(voters, given, given, given // 3))
+
+    assert found.national["any"].score > 3.09
+    assert (found.median_ballots >= 300) is is_flagged
+    assert found.is_flagged is is_flagged
+
+
+@needs_forensics
+@pytest.mark.parametrize("year", YEARS)
+def test_every_election_of_russia_here_is_flagged(year):
+    found = integer_findings(russia(year))
+
+    assert found.is_flagged
+    assert any(each.is_flagged for each in found.regions)
