@@ -6,6 +6,14 @@ import pgtrigger
 from django.db import transaction
 from django.db.models import Model, QuerySet
 
+from anomalies.models import (
+    Alert,
+    AlertEvent,
+    AlertNote,
+    Evaluation,
+    RuleSetting,
+    RuleSettingEvent,
+)
 from elections.locks import Lock, lock_constituencies, lock_until_commit
 from elections.models import (
     Constituency,
@@ -39,11 +47,13 @@ GUARDS = [
     "transactions.RollbackEvent:refuse_change",
     "elections.ConstituencyEvent:append_only",
     "elections.ElectionEvent:append_only",
+    "anomalies.AlertEvent:append_only",
+    "anomalies.RuleSettingEvent:append_only",
 ]
 # Kinds of rows that belong to an election.
-KINDS = 17
+KINDS = 23
 # Updates of the queue name what they are about: kind:id.
-ELECTION_SCOPES = ["election", "totals", "series", "history"]
+ELECTION_SCOPES = ["election", "totals", "series", "history", "evaluate"]
 
 
 class NotSimulated(ValueError):
@@ -90,6 +100,14 @@ def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:
     scopes = [f"constituency:{constituency_id}" for constituency_id in ids]
     scopes += [f"{kind}:{election.pk}" for kind in ELECTION_SCOPES]
     yield MetricsUpdate.objects.filter(scope__in=scopes)
+    alerts = Alert.objects.filter(election=election)
+    settings = RuleSetting.objects.filter(election=election)
+    yield AlertNote.objects.filter(alert__in=alerts)
+    yield AlertEvent.objects.filter(pgh_obj__in=alerts)
+    yield alerts
+    yield RuleSettingEvent.objects.filter(pgh_obj__in=settings)
+    yield settings
+    yield Evaluation.objects.filter(election=election)
     yield Discrepancy.objects.filter(constituency_id__in=ids)
     yield ElectionMinute.objects.filter(election=election)
     yield MinuteStats.objects.filter(constituency_id__in=ids)

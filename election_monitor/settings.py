@@ -297,6 +297,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "ConstituencyStatusEnum": "elections.models.ConstituencyStatus",
+        "AlertStatusEnum": "anomalies.models.AlertStatus",
+        "AlertSeverityEnum": "anomalies.models.Severity",
     },
 }
 
@@ -365,6 +367,7 @@ CELERY_BEAT_SCHEDULE = {
         "metrics.prune": 300,
         "metrics.verify_sample": 3_600,
         "transactions.resume_uploads": 60,
+        "anomalies.evaluate_active_elections": 300,
     }.items()
 }
 

@@ -5,6 +5,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+import anomalies.api.urls
 import dashboard.api.urls
 import elections.api.urls
 import metrics.api.urls
@@ -19,6 +20,7 @@ api = [
     *elections.api.urls.urlpatterns,
     *transactions.api.urls.urlpatterns,
     *metrics.api.urls.urlpatterns,
+    *anomalies.api.urls.urlpatterns,
     *dashboard.api.urls.urlpatterns,
     path("schema/", pages.ApiSchema.as_view(), name="schema"),
     path("docs/", pages.api_viewer, name="api-viewer"),

@@ -31,6 +31,8 @@ class Lock(IntEnum):
     WATCHED_FOLDER = 7_302_006
     # A long read of the ledger by one of the processes that have updates to make.
     HISTORY = 7_302_007
+    # With the id of an election: its alerts are being written.
+    ALERTS = 7_302_008
 
 
 def lock_constituencies(ids: Iterable[int]) -> list[int]:

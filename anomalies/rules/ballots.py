@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from anomalies.rules.combining import LARGEST_P, cauchy_combination
 from anomalies.rules.counts import Floats, negative_binomial_upper
@@ -48,9 +49,11 @@ class Gaps:
     windows: tuple[int, ...]
     # Ballots more (or fewer) than its twins let expect, by window.
     apart: Floats
-    # What its twins had in the window, and how many ballots apart were to be expected.
+    # What its twins had in the window, and how many ballots apart were to be expected,
+    # with the variance of that number.
     twins: Floats
     expected: Floats
+    variances: Floats
     # All windows together; near 1 for the twin that is not the odd one.
     p: Floats
     # Share of the ballots that only one twin has, as known before each hour.
@@ -77,6 +80,7 @@ def gaps(
         apart=np.full(shape, np.nan),
         twins=np.full(shape, np.nan),
         expected=np.full(shape, np.nan),
+        variances=np.full(shape, np.nan),
         p=np.full(panel.counts.shape, np.nan),
         share=np.full(panel.counts.shape[1], given.apart_share),
     )
@@ -193,10 +197,11 @@ def _compare(twins: Twins, is_odd: Truths, found: Gaps, given: Habits) -> None:
             mean, variance = _usual(
                 expected, expected + before, known[:, start], window, share, given
             )
-            p[place] = _tails(apart, mean, variance)
+            p[place] = tails(apart, mean, variance)
             found.apart[place, twins.rows, hour] = apart
             found.twins[place, twins.rows, hour] = expected
             found.expected[place, twins.rows, hour] = mean
+            found.variances[place, twins.rows, hour] = variance
         innocent = twins.is_pair & ~is_odd[:, hour]
         combined = cauchy_combination(np.where(innocent, LARGEST_P, p))
         found.p[twins.rows, hour] = np.where(twins.is_known[:, hour], combined, np.nan)
@@ -226,7 +231,8 @@ def _usual(
     return mean, mean + mean * mean / given.size + ratio_unknown * expected * expected
 
 
-def _tails(apart: Floats, mean: Floats, variance: Floats) -> Floats:
+def tails(apart: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Floats:
+    """Return the probability of so many ballots apart, in either direction."""
     ballots = np.ceil(np.abs(apart))
     upper = negative_binomial_upper(ballots, mean=mean, variance=variance)
     return np.where(np.abs(apart) < 1, 0.5, np.minimum(2 * upper, 1.0))

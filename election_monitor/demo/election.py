@@ -10,13 +10,16 @@ from django.db.models import Max
 
 from elections.models import Constituency, Election
 from transactions.services import ConstituencyGone, feed_simulation
-from transactions.simulator import ElectionPlan, build
+from transactions.simulator import ElectionPlan, build, parse_injection
 
 SLUG = "demo"
 NAME = "Demonstration: simulated council elections"
 CONSTITUENCIES = 128  # 180,000 transactions, a third of them loaded in a few seconds
 DAYS = 3
 SEED = 2026
+# What should not be there: one burst lies in the part that is loaded at once, another comes
+# some hours later; and issues that another key has signed.
+INJECTIONS = ("burst:15", "foreign_issuer:3")
 # The morning's rush is history, and the busy part of the first day goes on: several
 # transactions a second, so that figures are new at every look.
 HISTORY = timedelta(hours=2, minutes=30)
@@ -60,6 +63,7 @@ def _plan(start: datetime) -> ElectionPlan:
         days=DAYS,
         start=start.astimezone(UTC),
         seed=SEED,
+        injections=tuple(parse_injection(item) for item in INJECTIONS),
     )
 
 

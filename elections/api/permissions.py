@@ -83,3 +83,9 @@ class MayOperate(RolePermission):
     """The update queue and the cache."""
 
     reads, writes = Role.OPERATOR, Role.OPERATOR
+
+
+class AlertAccess(RolePermission):
+    """Alerts: observers read them, analysts deal with them."""
+
+    reads, writes = Role.OBSERVER, Role.ANALYST

@@ -15,8 +15,8 @@ def answer(value: Any, **options: Any) -> OpenApiExample:
         "Answer",
         value=value,
         response_only=True,
-        # An example without shows nowhere but at 200 and 201.
-        status_codes=["200", "202"],
+        # An example without shows nowhere but at 200 and 201, and not at 202.
+        status_codes=["200", "201", "202"],
         **options,
     )
 

@@ -30,6 +30,7 @@ from metrics.services.updates import (
     register,
     register_for_many,
 )
+from metrics.signals import metrics_refreshed
 from metrics.sql import statements
 from metrics.update_queries import LiveTotals
 from transactions.deltas import minutes_exact_since
@@ -71,6 +72,14 @@ def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> N
         logger.info("The constituency is gone", constituency_id=constituency_id)
     if by_election:
         _enqueue_dependents(by_election, now)
+        metrics_refreshed.send(
+            sender=ConstituencyMetricsService,
+            hours={
+                election_id: {hour for update in updates for hour in update.hours}
+                for election_id, updates in by_election.items()
+            },
+            now=now,
+        )
     tell(update_queries.live_totals([one.constituency_id for one in refreshed]))
 
 
@@ -132,10 +141,15 @@ def rebuild_history(update: ClaimedUpdate, now: datetime) -> None:
 
 def tell(totals: Iterable[LiveTotals]) -> None:
     """Publish totals once the transaction is committed, never before."""
-    told = [
+    tell_events(
         events.Event(one.election, events.METRICS, one.content, one.is_of_election)
         for one in totals
-    ]
+    )
+
+
+def tell_events(wanted: Iterable[events.Event]) -> None:
+    """Publish events once the transaction is committed, never before."""
+    told = list(wanted)
 
     # No partial: Django names a robust hook that failed, and a partial has no name.
     def publish() -> None:

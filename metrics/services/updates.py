@@ -113,13 +113,22 @@ class Processed:
 # neither.
 Handler = Callable[[ClaimedUpdate, datetime], None]
 HandlerOfMany = Callable[[Sequence[ClaimedUpdate], datetime], None]
+# Called outside any transaction, for what takes long to compute; returns what writes the
+# result, which is then called as a handler is.
+Preparation = Callable[[ClaimedUpdate, datetime], Handler]
 _handlers: dict[str, Handler] = {}
+_preparations: dict[str, Preparation] = {}
 _handlers_of_many: dict[str, HandlerOfMany] = {}
 
 
 def register(kind: str, handler: Handler) -> None:
     """Let `handler` do the updates whose scope begins with `kind` and a colon."""
     _handlers[kind] = handler
+
+
+def register_prepared(kind: str, prepare: Preparation) -> None:
+    """As `register`, for work that is computed first and written in a short transaction."""
+    _preparations[kind] = prepare
 
 
 def register_for_many(kind: str, handler: HandlerOfMany) -> None:
@@ -282,11 +291,13 @@ class MetricsUpdateService:
         fault: Exception | None = None
         held: Sequence[ClaimedUpdate] = []
         try:
+            handler = _handler_of(updates, clock())
             with transaction.atomic(durable=True):
                 if len(updates) > 1:
                     _wait_no_longer_than(TOGETHER_LOCK_SECONDS)
                 held = _hold(updates)
-                _do(held, clock())
+                if held:
+                    handler(held, clock())
                 _finish(held, clock())
         except NotNow as reason:
             self._put_off(updates, reason, clock())
@@ -385,17 +396,24 @@ def _groups(claimed: Sequence[ClaimedUpdate]) -> list[list[ClaimedUpdate]]:
     return list(groups.values())
 
 
-def _do(updates: Sequence[ClaimedUpdate], now: datetime) -> None:
-    if not updates:
-        return
+def _handler_of(updates: Sequence[ClaimedUpdate], now: datetime) -> HandlerOfMany:
+    """Return what makes these updates; what takes long to compute is computed here."""
     kind = updates[0].kind
     if kind in _handlers_of_many:
-        _handlers_of_many[kind](updates, now)
-    elif kind in _handlers:
-        [update] = updates
-        _handlers[kind](update, now)
-    else:
-        raise UnknownScope(f"Nobody knows how to update “{updates[0].scope}”.")
+        return _handlers_of_many[kind]
+    if kind in _preparations:
+        return _each(_preparations[kind](updates[0], now))
+    if kind in _handlers:
+        return _each(_handlers[kind])
+    raise UnknownScope(f"Nobody knows how to update “{updates[0].scope}”.")
+
+
+def _each(handler: Handler) -> HandlerOfMany:
+    def handle(updates: Sequence[ClaimedUpdate], now: datetime) -> None:
+        for update in updates:
+            handler(update, now)
+
+    return handle
 
 
 def _hold(updates: Sequence[ClaimedUpdate]) -> list[ClaimedUpdate]:

@@ -347,10 +347,10 @@ def test_a_deleted_election_leaves_no_minute_and_no_update(two_contracts, load_a
     deleted = delete_simulated_election("duma")
 
     assert deleted["metrics.electionminute"] == 3
-    assert deleted["metrics.metricsupdate"] == 5
+    assert deleted["metrics.metricsupdate"] == 6
     assert not Election.objects.filter(slug="duma").exists()
-    assert traces(other) == [True, True, 5, 1]
-    assert MetricsUpdate.objects.count() == 5
+    assert traces(other) == [True, True, 6, 1]
+    assert MetricsUpdate.objects.count() == 6
 
 
 @pytest.mark.corrupts

@@ -1,0 +1,237 @@
+"""What the rules have found, and what staff made of it."""
+
+from typing import Any
+
+import pghistory
+import pgtrigger
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from elections.models import Constituency, Election
+
+
+class Severity(models.TextChoices):
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class AlertStatus(models.TextChoices):
+    ACTIVE = "active"
+    INVESTIGATING = "investigating"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+    # By the rules themselves: data that came later took its reason away.
+    CLEARED = "cleared"
+
+
+OPEN = (AlertStatus.ACTIVE, AlertStatus.INVESTIGATING)
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def open(self) -> "AlertQuerySet":
+        """Return those that somebody still has to deal with."""
+        return self.filter(status__in=OPEN)
+
+
+class Alert(models.Model):
+    """Something that should not be there: one rule, one place, one stretch of hours.
+
+    Late data changes it, and the history keeps every version; nothing deletes one.
+    """
+
+    rule = models.CharField(max_length=8, help_text="Code of the rule, such as S01.")
+    election = models.ForeignKey(
+        Election, on_delete=models.PROTECT, related_name="alerts"
+    )
+    constituency = models.ForeignKey(
+        Constituency,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="alerts",
+        help_text="Empty: the election as a whole.",
+    )
+    severity = models.CharField(max_length=16, choices=Severity)
+    status = models.CharField(
+        max_length=16, choices=AlertStatus, default=AlertStatus.ACTIVE
+    )
+    started_hour = models.DateTimeField(help_text="First hour concerned.")
+    ended_hour = models.DateTimeField(help_text="Last hour concerned.")
+    statistic = models.FloatField(null=True, help_text="What the rule computed.")
+    p = models.FloatField(
+        null=True, help_text="Probability by chance, of this test alone."
+    )
+    q = models.FloatField(
+        null=True, help_text="Share of chance among all alerts reported at this level."
+    )
+    excess = models.FloatField(
+        null=True, help_text="Ballots more (or fewer) than there should be."
+    )
+    evidence: "models.JSONField[Any, Any]" = models.JSONField(
+        default=dict, help_text="All that is needed to compute it again."
+    )
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="alerts",
+    )
+    reason = models.TextField(
+        blank=True, help_text="Why it was resolved or dismissed, in a sentence."
+    )
+    version = models.BigIntegerField(
+        default=1, editable=False, help_text="Grows with every change."
+    )
+    created_at = models.DateTimeField(help_text="When it was found.")
+    changed_at = models.DateTimeField(help_text="When it changed last.")
+    evaluated_at = models.DateTimeField(help_text="When the rules looked at it last.")
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule", "election", "constituency", "started_hour"],
+                nulls_distinct=False,
+                name="one_alert_per_rule_scope_and_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(severity__in=Severity.values),
+                name="alert_severity_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=AlertStatus.values), name="alert_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_hour__gte=F("started_hour")),
+                name="alert_does_not_end_before_it_starts",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=AlertStatus.DISMISSED) | ~Q(reason=""),
+                name="dismissed_with_a_reason",
+            ),
+        ]
+        indexes = [
+            # The list of an election, the newest first; and what is open in it.
+            models.Index(fields=["election", "-started_hour", "-id"]),
+            models.Index(
+                fields=["election", "severity"],
+                condition=Q(status__in=OPEN),
+                name="open_alerts",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.started_hour:%Y-%m-%d %H:%M} (alert {self.pk})"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether somebody still has to deal with it."""
+        return self.status in OPEN
+
+
+class AlertEvent(
+    pghistory.create_event_model(  # type: ignore[misc]
+        Alert,
+        pghistory.InsertEvent("found", level=pgtrigger.Row),
+        pghistory.UpdateEvent(
+            "changed",
+            row=pghistory.New,
+            # Looking at it again without a difference is no history.
+            condition=pghistory.AnyChange(exclude=["evaluated_at"]),
+            level=pgtrigger.Row,
+        ),
+        exclude=["evaluated_at"],
+        obj_field=pghistory.ObjForeignKey(related_name="+"),
+        append_only=True,
+    )
+):
+    """An alert as it was found, or after a change by the rules or by staff."""
+
+
+class AlertNote(models.Model):
+    """What somebody wrote about an alert; nobody can change it afterwards."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.PROTECT, related_name="notes")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    text = models.TextField(max_length=4000)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        triggers = [
+            pgtrigger.Protect(name="notes_stay", operation=pgtrigger.Update),
+        ]
+
+    def __str__(self) -> str:
+        return f"Note {self.pk} on alert {self.alert_id}"
+
+
+class RuleSetting(models.Model):
+    """How one rule works in one election, where that is not as usual."""
+
+    election = models.ForeignKey(
+        Election, on_delete=models.CASCADE, related_name="rule_settings"
+    )
+    rule = models.CharField(max_length=8)
+    is_on = models.BooleanField(
+        default=True, help_text="Off: it is not evaluated, and its open alerts clear."
+    )
+    q = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0001), MaxValueValidator(0.2)],
+        help_text="Share of its alerts that may be chance, .0001 to .2; usually .05.",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["election", "rule"], name="one_setting_per_election_and_rule"
+            ),
+            models.CheckConstraint(
+                condition=Q(q__isnull=True) | Q(q__range=(0.0001, 0.2)),
+                name="q_lies_in_its_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule} in election {self.election_id}"
+
+
+class RuleSettingEvent(
+    pghistory.create_event_model(  # type: ignore[misc]
+        RuleSetting,
+        pghistory.InsertEvent("set", level=pgtrigger.Row),
+        pghistory.UpdateEvent("changed", row=pghistory.New, level=pgtrigger.Row),
+        pghistory.DeleteEvent("removed", level=pgtrigger.Row),
+        obj_field=pghistory.ObjForeignKey(related_name="+"),
+        append_only=True,
+    )
+):
+    """A setting of a rule after a change."""
+
+
+class Evaluation(models.Model):
+    """Up to when an election was evaluated last, and with what."""
+
+    election = models.OneToOneField(
+        Election, on_delete=models.CASCADE, related_name="evaluation"
+    )
+    evaluated_at = models.DateTimeField()
+    until = models.DateTimeField(
+        null=True, help_text="End of the last hour that was evaluated."
+    )
+    tests = models.IntegerField(default=0, help_text="Tests of the last hour.")
+    # Rule -> reason -> number of constituencies.
+    unverifiable: "models.JSONField[Any, Any]" = models.JSONField(
+        default=dict, help_text="Rules that could not be applied, and why."
+    )
+    parameters: "models.JSONField[Any, Any]" = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"Evaluation of election {self.election_id}"

@@ -1,0 +1,138 @@
+"""Reads of what the rules need, and of what they found."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import F, Max, QuerySet
+
+from anomalies.models import Alert, AlertEvent, AlertNote, Evaluation, RuleSetting
+from anomalies.sql import statements
+from elections.models import Constituency
+from metrics.models import HourlyStats
+from transactions.models import FeedHour
+
+# Hours around an alert that are told with it.
+HOURS_BEFORE, HOURS_AFTER = timedelta(hours=24), timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRow:
+    """One constituency as the rules of flow see it."""
+
+    id: int
+    region_id: int | None
+    district: str
+    zone: str
+    opens_at: datetime | None
+    closes_at: datetime | None
+    registered_voters: int | None
+    bulletins_issued: int
+    # Hours that a file has told; all are known where none are expected.
+    has_files: bool
+    told_hours: list[datetime]
+    hours: list[datetime]
+    issued: list[int]
+    cast_votes: list[int]
+
+
+def flow_rows(election_id: int) -> list[FlowRow]:
+    """Return the constituencies of an election with their hours, in one query."""
+    values: dict[str, Any] = {"election_id": election_id}
+    with connection.cursor() as cursor:
+        cursor.execute(statements["flow_panel"], values)
+        return [FlowRow(*row) for row in cursor.fetchall()]
+
+
+def newest_ledger_time(election_id: int) -> datetime | None:
+    """Return the newest ledger time of an election."""
+    constituencies = Constituency.objects.filter(election_id=election_id)
+    newest: datetime | None = constituencies.aggregate(
+        newest=Max("last_transaction_at")
+    )["newest"]
+    return newest
+
+
+def rule_settings(election_id: int) -> dict[str, RuleSetting]:
+    """Return what is not as usual in an election, by code of the rule."""
+    settings = RuleSetting.objects.filter(election_id=election_id)
+    return {setting.rule: setting for setting in settings}
+
+
+def evaluated_until(election_id: int) -> datetime | None:
+    """Return the end of the last hour that was evaluated."""
+    evaluations = Evaluation.objects.filter(election_id=election_id)
+    return evaluations.values_list("until", flat=True).first()
+
+
+def alerts() -> "QuerySet[Alert]":
+    """Return all alerts with what they are about, the newest first."""
+    return Alert.objects.select_related(
+        "election", "constituency", "assigned_to"
+    ).order_by("-started_hour", "-id")
+
+
+def notes(alert_id: int) -> "QuerySet[AlertNote]":
+    """Return the notes on an alert, the oldest first."""
+    return (
+        AlertNote.objects.filter(alert=alert_id).select_related("author").order_by("id")
+    )
+
+
+def history(alert_id: int) -> "QuerySet[AlertEvent]":
+    """Return every version of an alert, the oldest first."""
+    events: QuerySet[AlertEvent] = (
+        AlertEvent.objects.filter(pgh_obj=alert_id)
+        .select_related("pgh_context", "assigned_to")
+        .order_by("pgh_id")
+    )
+    return events
+
+
+def hours_of(alert: Alert) -> "QuerySet[Any, Any]":
+    """Return the hours around an alert: of its constituency and of its district's others.
+
+    Of a whole election the hours themselves, of all its constituencies.
+    """
+    hours = HourlyStats.objects.filter(election=alert.election_id)
+    start, end = alert.started_hour, alert.ended_hour
+    if alert.constituency_id is not None:
+        twins = alert.evidence.get("twins", [])
+        hours = hours.filter(constituency__in=[alert.constituency_id, *twins])
+        start, end = start - HOURS_BEFORE, end + HOURS_AFTER
+    return (
+        hours.filter(hour__gte=start, hour__lte=end)
+        .order_by("constituency", "hour")
+        .values("hour", "bulletins_issued", "votes_cast")
+        .annotate(contract_id=F("constituency__contract_id"))
+    )
+
+
+def files_of(alert: Alert) -> list[dict[str, Any]]:
+    """Return the hour files of the hours of an alert; none for a whole election."""
+    if alert.constituency_id is None:
+        return []
+    zone = ZoneInfo(alert.election.export_timezone)
+    # The label of a file is written as if it were UTC.
+    first, last = (
+        moment.astimezone(zone).replace(tzinfo=moment.tzinfo)
+        for moment in (alert.started_hour, alert.ended_hour)
+    )
+    files = (
+        FeedHour.objects.filter(
+            constituency=alert.constituency_id, interval__gte=first, interval__lte=last
+        )
+        .select_related("batch")
+        .order_by("interval", "version")
+    )
+    return [
+        {
+            "name": file.batch.name,
+            "interval": file.interval,
+            "version": file.version,
+            "sha256": bytes(file.sha256).hex(),
+        }
+        for file in files
+    ]

@@ -1,0 +1,123 @@
+"""The rules by their codes: what each is called, says, and cannot tell."""
+
+from dataclasses import dataclass
+
+from anomalies.rules.logical import (
+    H01VotesExceedBulletins,
+    H02RegisterExceeded,
+    H03OutsideWindow,
+    H04RewrittenTransaction,
+    H05DoubleVote,
+    H06DoubleIssue,
+    H07ForeignIssuer,
+    H09FeedGap,
+    H10HistoryChanged,
+)
+from anomalies.rules.logical.rule import LogicalRule
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What people read of a rule."""
+
+    code: str
+    title: str
+    # For the observer, of one finding.
+    sentence: str
+    # Plain reasons that can have the same look.
+    innocent: str
+    is_statistical: bool
+
+
+def _logical(rule: type[LogicalRule], title: str, innocent: str) -> Rule:
+    return Rule(rule.code, title, rule.sentence(), innocent, is_statistical=False)
+
+
+def _statistical(code: str, title: str, sentence: str, innocent: str) -> Rule:
+    return Rule(code, title, sentence, innocent, is_statistical=True)
+
+
+_ALL = (
+    _logical(
+        H01VotesExceedBulletins,
+        "Votes exceed bulletins",
+        "issues that are recorded later than their votes, for an hour or so",
+    ),
+    _logical(
+        H02RegisterExceeded,
+        "Register exceeded",
+        "voters' lists that never reached the ledger",
+    ),
+    _logical(
+        H03OutsideWindow,
+        "Outside the voting time",
+        "test transactions before the vote, or a clock that is off",
+    ),
+    _logical(
+        H04RewrittenTransaction,
+        "Transaction rewritten",
+        "a fault in the export; the figures are those of the first content",
+    ),
+    _logical(H05DoubleVote, "Key voted twice", "a contract that allows to vote again"),
+    _logical(H06DoubleIssue, "Bulletin issued twice", "an issue that was repeated"),
+    _logical(
+        H07ForeignIssuer,
+        "Issued by another key",
+        "a registrar whose key was changed",
+    ),
+    _logical(H09FeedGap, "Hour file missing", "a file that is late"),
+    _logical(
+        H10HistoryChanged,
+        "Hour file changed",
+        "rows that came late, published in a second version",
+    ),
+    _statistical(
+        "S01",
+        "Unusual flow",
+        "The flow is not what peers and own past lead to expect.",
+        "a large employer or a campaign on one day, an outage and its catch-up",
+    ),
+    _statistical(
+        "S02",
+        "Unusual night",
+        "The night's flow is not what peers and own past lead to expect.",
+        "night shifts, or people abroad in other time zones",
+    ),
+    _statistical(
+        "S03",
+        "Unusual total",
+        "All constituencies together are not at the level of the day before.",
+        "an outage of the platform, an announcement, another weekday",
+    ),
+    _statistical(
+        "S04",
+        "Region in step",
+        "The constituencies of a region move together in this hour.",
+        "weather, an outage or a campaign in the region",
+    ),
+    _statistical(
+        "S05",
+        "Unusual spread",
+        "Constituencies differ more than usual in this hour.",
+        "an outage that struck some of them",
+    ),
+    _statistical(
+        "S11",
+        "Bulletins not cast",
+        "The share of bulletins that were not cast is not that of the peers.",
+        "votes that arrive late, or a difficult ballot",
+    ),
+    _statistical(
+        "S12",
+        "Unusual turnout",
+        "The turnout is not that of the peers.",
+        "a local issue, or a register that is out of date",
+    ),
+    _statistical(
+        "S15",
+        "Ballots come apart",
+        "Ballots that go to the same people are not issued or cast alike.",
+        "people who take only one of the ballots",
+    ),
+)
+RULES = {rule.code: rule for rule in _ALL}

@@ -1,0 +1,356 @@
+"""Alerts: what the rules found is kept, and what staff decide about it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pghistory
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+
+from anomalies.models import OPEN, Alert, AlertNote, AlertStatus
+from anomalies.rules.findings import Finding, Severity
+from elections.locks import Lock, lock_until_commit
+
+# Hours between two findings of one rule and place that are still one alert.
+EPISODE_GAP = timedelta(hours=2)
+# Rules that tell of a state, not of hours: their alert goes on while the state does.
+OF_A_STATE = {"H01", "H02", "S11", "S12"}
+GRAVITY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+FIGURES = (
+    *("severity", "started_hour", "ended_hour"),
+    *("statistic", "p", "q", "excess", "evidence"),
+)
+# From a status to those it can be changed to by people.
+TRANSITIONS = {
+    AlertStatus.ACTIVE: {
+        AlertStatus.INVESTIGATING,
+        AlertStatus.RESOLVED,
+        AlertStatus.DISMISSED,
+    },
+    AlertStatus.INVESTIGATING: {
+        AlertStatus.ACTIVE,
+        AlertStatus.RESOLVED,
+        AlertStatus.DISMISSED,
+    },
+    AlertStatus.RESOLVED: {AlertStatus.ACTIVE, AlertStatus.INVESTIGATING},
+    AlertStatus.DISMISSED: {AlertStatus.ACTIVE, AlertStatus.INVESTIGATING},
+    AlertStatus.CLEARED: {AlertStatus.INVESTIGATING},
+}
+NO_LONGER_FOUND = "The rules no longer find it in the data as they are now."
+
+
+class AlertChanged(Exception):
+    """Somebody was faster: the alert has a newer version."""
+
+    def __init__(self, alert: Alert) -> None:
+        super().__init__(
+            f"Alert {alert.pk} has changed meanwhile (version {alert.version}). "
+            "Look at it again."
+        )
+        self.alert = alert
+
+
+class ImpossibleTransition(ValueError):
+    """The status cannot be changed in this way."""
+
+
+class ReasonMissing(ValueError):
+    """Dismissing asks for a reason."""
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What an evaluation did to the alerts of an election."""
+
+    opened: list[Alert] = field(default_factory=list)
+    changed: list[Alert] = field(default_factory=list)
+    cleared: list[Alert] = field(default_factory=list)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """Return all that are not as they were."""
+        return [*self.opened, *self.changed, *self.cleared]
+
+
+class AlertService:
+    """Keeps alerts in step with the findings, and lets staff deal with them."""
+
+    def reconcile(
+        self,
+        election_id: int,
+        findings: Iterable[Finding],
+        *,
+        silent: Collection[tuple[str, int | None]] = (),
+        now: datetime,
+    ) -> Reconciled:
+        """Make the alerts of an election say what the rules say now.
+
+        New findings open alerts, known ones change them, and open alerts that are not found
+        any more are cleared. Those of `silent`, rule and constituency, stay as they are:
+        nothing could be said of them; a rule without a constituency stands for all of them.
+
+        What staff have resolved or dismissed stays so, with the new figures; nothing is
+        deleted, and the history keeps every version.
+
+        Raises:
+            NotInTransaction: no transaction is open.
+        """
+        lock_until_commit(Lock.ALERTS, election_id)
+        known = _by_place(Alert.objects.filter(election_id=election_id).order_by("id"))
+        done, seen = Reconciled(), set[int]()
+        for finding in merged(findings):
+            place = (finding.rule, finding.constituency)
+            alert = _same(known.get(place, []), finding, seen)
+            if alert is None:
+                done.opened.append(_open(finding, now))
+                continue
+            seen.add(alert.pk)
+            if _update(alert, finding, now):
+                done.changed.append(alert)
+        unsaid = set(silent)
+        for alert in (item for alerts in known.values() for item in alerts):
+            is_silent = {
+                (alert.rule, None),
+                (alert.rule, alert.constituency_id),
+            } & unsaid
+            if alert.is_open and alert.pk not in seen and not is_silent:
+                _clear(alert, now)
+                done.cleared.append(alert)
+        looked_at = Alert.objects.filter(pk__in=seen)
+        looked_at.update(evaluated_at=now)
+        return done
+
+    def change(
+        self,
+        alert_id: int,
+        *,
+        version: int,
+        by: User,
+        now: datetime,
+        status: AlertStatus | None = None,
+        reason: str | None = None,
+        **others: Any,
+    ) -> Alert:
+        """Change the status of an alert, its reason, or who deals with it.
+
+        Takes `assigned_to`, a user or None, besides.
+
+        Raises:
+            Alert.DoesNotExist: there is none with this id.
+            AlertChanged: it is no longer at this version.
+            ImpossibleTransition: the status cannot be changed in this way.
+            ReasonMissing: it would be dismissed without a reason.
+        """
+        with transaction.atomic(), _on_behalf_of(by):
+            alert = Alert.objects.select_for_update().get(pk=alert_id)
+            if alert.version != version:
+                raise AlertChanged(alert)
+            if status is not None and status != alert.status:
+                _refuse_impossible(alert, status)
+                alert.status = status
+                # A reason belongs to one decision.
+                alert.reason = "" if status in OPEN else alert.reason
+            if reason is not None:
+                alert.reason = reason.strip()
+            if alert.status == AlertStatus.DISMISSED and not alert.reason:
+                raise ReasonMissing("Say in a sentence why it is dismissed.")
+            if "assigned_to" in others:
+                alert.assigned_to = others["assigned_to"]
+            alert.version += 1
+            alert.changed_at = now
+            alert.save(
+                update_fields=[
+                    *("status", "reason", "assigned_to", "version", "changed_at")
+                ]
+            )
+        return alert
+
+    def add_note(
+        self, alert_id: int, *, author: User, text: str, now: datetime
+    ) -> AlertNote:
+        """Write a note on an alert; it needs no version, because notes only add up.
+
+        Raises:
+            Alert.DoesNotExist: there is none with this id.
+        """
+        with transaction.atomic(), _on_behalf_of(author):
+            Alert.objects.select_for_update().get(pk=alert_id)
+            note = AlertNote.objects.create(
+                alert_id=alert_id, author=author, text=text.strip(), created_at=now
+            )
+            Alert.objects.filter(pk=alert_id).update(
+                version=F("version") + 1, changed_at=now
+            )
+        return note
+
+
+def _on_behalf_of(user: User) -> AbstractContextManager[object]:
+    """Let the history name the user."""
+    return pghistory.context(user=user.pk, username=user.get_username())
+
+
+def _refuse_impossible(alert: Alert, status: AlertStatus) -> None:
+    possible = TRANSITIONS[AlertStatus(alert.status)]
+    if status not in possible:
+        names = ", ".join(sorted(possible)) or "nothing"
+        raise ImpossibleTransition(
+            f"An alert that is {alert.status} can become {names}, not {status}."
+        )
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Return one finding where a rule found the same hours of a place in several ways.
+
+    Issues and votes rise and fall together; the stronger one speaks, the other stands in
+    its evidence.
+    """
+    places: dict[tuple[Any, ...], list[Finding]] = {}
+    for finding in findings:
+        direction = (finding.excess or 0) < 0
+        key = (finding.rule, finding.constituency, direction)
+        places.setdefault(key, []).append(finding)
+    found = []
+    for parts in places.values():
+        parts.sort(key=lambda part: (part.started_hour, part.ended_hour))
+        run = [parts[0]]
+        for part in parts[1:]:
+            if part.started_hour <= max(item.ended_hour for item in run) + EPISODE_GAP:
+                run.append(part)
+            else:
+                found.append(_joined(run))
+                run = [part]
+        found.append(_joined(run))
+    return _at_different_hours(found)
+
+
+def _at_different_hours(findings: Sequence[Finding]) -> list[Finding]:
+    """Join what begins together, even where issues rise while votes fall."""
+    starts: dict[tuple[Any, ...], list[Finding]] = {}
+    for finding in findings:
+        key = (finding.rule, finding.constituency, finding.started_hour)
+        starts.setdefault(key, []).append(finding)
+    return [_joined(parts) for parts in starts.values()]
+
+
+def _joined(parts: Sequence[Finding]) -> Finding:
+    if len(parts) == 1:
+        return parts[0]
+    ranked = sorted(
+        parts,
+        key=lambda part: (
+            -GRAVITY[part.severity],
+            part.q if part.q is not None else 0.0,
+        ),
+    )
+    first = ranked[0]
+    also = [
+        {
+            "severity": part.severity,
+            "started_hour": part.started_hour.isoformat(),
+            "ended_hour": part.ended_hour.isoformat(),
+            "p": part.p,
+            "q": part.q,
+            "excess": part.excess,
+            **part.evidence,
+        }
+        for part in ranked[1:]
+    ]
+    return replace(
+        first,
+        started_hour=min(part.started_hour for part in parts),
+        ended_hour=max(part.ended_hour for part in parts),
+        evidence={**first.evidence, "also": also},
+    )
+
+
+def _by_place(alerts: Iterable[Alert]) -> dict[tuple[str, int | None], list[Alert]]:
+    places: dict[tuple[str, int | None], list[Alert]] = {}
+    for alert in alerts:
+        places.setdefault((alert.rule, alert.constituency_id), []).append(alert)
+    return places
+
+
+def _same(
+    candidates: Sequence[Alert], finding: Finding, seen: Collection[int]
+) -> Alert | None:
+    """Return the alert that already tells of this, an open one before a closed one."""
+    near = [
+        alert
+        for alert in candidates
+        if alert.pk not in seen and _is_same(alert, finding)
+    ]
+    # Two alerts of one place cannot begin in the same hour.
+    near.sort(
+        key=lambda alert: (
+            alert.started_hour != finding.started_hour,
+            not alert.is_open,
+            alert.pk,
+        )
+    )
+    return near[0] if near else None
+
+
+def _is_same(alert: Alert, finding: Finding) -> bool:
+    if finding.rule in OF_A_STATE and alert.is_open:
+        return True
+    if alert.started_hour == finding.started_hour:
+        return True
+    is_opposed = (alert.excess or 0) * (finding.excess or 0) < 0
+    return (
+        not is_opposed
+        and finding.started_hour <= alert.ended_hour + EPISODE_GAP
+        and alert.started_hour <= finding.ended_hour + EPISODE_GAP
+    )
+
+
+def _figures(finding: Finding) -> dict[str, Any]:
+    figures = {name: getattr(finding, name) for name in FIGURES}
+    return figures | {
+        "severity": str(finding.severity),
+        "evidence": dict(finding.evidence),
+    }
+
+
+def _open(finding: Finding, now: datetime) -> Alert:
+    return Alert.objects.create(
+        rule=finding.rule,
+        election_id=finding.election,
+        constituency_id=finding.constituency,
+        **_figures(finding),
+        created_at=now,
+        changed_at=now,
+        evaluated_at=now,
+    )
+
+
+def _update(alert: Alert, finding: Finding, now: datetime) -> bool:
+    """Give the alert the figures of the finding; tell whether anything was different."""
+    figures = _figures(finding)
+    if finding.rule in OF_A_STATE:
+        figures["started_hour"] = min(alert.started_hour, finding.started_hour)
+    different = {
+        name: value for name, value in figures.items() if getattr(alert, name) != value
+    }
+    if alert.status == AlertStatus.CLEARED:
+        different |= {"status": AlertStatus.ACTIVE, "reason": ""}
+    if not different:
+        return False
+    for name, value in different.items():
+        setattr(alert, name, value)
+    _save(alert, different, now)
+    return True
+
+
+def _clear(alert: Alert, now: datetime) -> None:
+    alert.status, alert.reason = AlertStatus.CLEARED, NO_LONGER_FOUND
+    _save(alert, ["status", "reason"], now)
+
+
+def _save(alert: Alert, fields: Iterable[str], now: datetime) -> None:
+    alert.version += 1
+    alert.changed_at = alert.evaluated_at = now
+    alert.save(update_fields=[*fields, "version", "changed_at", "evaluated_at"])

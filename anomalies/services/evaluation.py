@@ -1,0 +1,260 @@
+"""One evaluation of an election: read once, computed outside any transaction, written in one."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import structlog
+from django.db import connection
+
+from anomalies import queries
+from anomalies.models import Alert, Evaluation
+from anomalies.rules.counts import Floats
+from anomalies.rules.findings import Finding, Severity, Unverifiable
+from anomalies.rules.flow import Assumptions
+from anomalies.rules.panels import Ints
+from anomalies.services.alerts import AlertService, Reconciled
+from anomalies.services.evidence import software
+from anomalies.services.logical import LogicalRules
+from anomalies.services.panels import ONE_HOUR, Panels, panels
+from anomalies.services.statistical import StatisticalRules, Terms
+from anomalies.sql import statements
+from elections.locks import lock_constituencies
+from elections.models import Election, ElectionStatus
+from elections.tags import election_tag
+from metrics import events, update_queries
+from metrics.services.freshness import forget_constituencies, forget_tags
+from metrics.services.update_handlers import tell, tell_events
+
+logger = structlog.get_logger(__name__)
+
+ALERT = "alert"
+STATISTICAL = ("S01", "S02", "S03", "S04", "S05", "S11", "S12", "S15")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One constituency's score; None where there was no test."""
+
+    constituency: int
+    score: float | None
+
+
+@dataclass(slots=True)
+class Assessment:
+    """What the rules say of an election at one moment; nothing of it is written yet."""
+
+    election_id: int
+    # End of the last hour that was looked at; None before the first.
+    until: datetime | None
+    findings: list[Finding] = field(default_factory=list)
+    unverifiable: list[Unverifiable] = field(default_factory=list)
+    # Constituency, hour, and number of rules that report it.
+    counts: list[tuple[int, datetime, int]] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    tests: int = 0
+
+
+class AnomalyService:
+    """Evaluates elections: what should not be there, and how sure that is."""
+
+    def evaluate(self, election_id: int, *, now: datetime) -> Reconciled:
+        """Assess and write at once, in the transaction that is open.
+
+        Raises:
+            NotInTransaction: no transaction is open.
+        """
+        return self.write(self.assess(election_id, now=now), now=now)
+
+    def assess(self, election_id: int, *, now: datetime) -> Assessment:
+        """Apply all rules to the hours that are over, and write nothing."""
+        found = Assessment(election_id, closed_until(election_id, now=now))
+        settings = queries.rule_settings(election_id)
+        terms = Terms(
+            off=frozenset(rule for rule, item in settings.items() if not item.is_on),
+            q={rule: item.q for rule, item in settings.items() if item.q is not None},
+        )
+        if found.until is not None:
+            rows = queries.flow_rows(election_id)
+            if compared := panels(rows, until=found.until):
+                _apart(found, lambda: _assess_flow(found, compared, terms))
+        _assess_logic(found, terms, now)
+        return found
+
+    def write(self, found: Assessment, *, now: datetime) -> Reconciled:
+        """Write alerts, numbers and scores, and tell those who listen.
+
+        Raises:
+            NotInTransaction: no transaction is open.
+        """
+        done = AlertService().reconcile(
+            found.election_id,
+            found.findings,
+            silent={(item.rule, item.constituency) for item in found.unverifiable},
+            now=now,
+        )
+        _write_figures(found)
+        Evaluation.objects.update_or_create(
+            election_id=found.election_id,
+            defaults={
+                "evaluated_at": now,
+                "until": found.until,
+                "tests": found.tests,
+                "unverifiable": _by_reason(found.unverifiable),
+                "parameters": asdict(Assumptions()) | {"software": software()},
+            },
+        )
+        _tell(found.election_id, done.alerts)
+        return done
+
+
+def closed_until(election_id: int, *, now: datetime) -> datetime | None:
+    """Return the end of the last hour that is over in the ledger of an election.
+
+    By the newest ledger time: a feed that lags leaves hours open, but not after the vote.
+    None before the first.
+    """
+    newest = queries.newest_ledger_time(election_id)
+    if newest is None:
+        return None
+    # A time stamp is the sender's word: one in the future closes nothing.
+    moment = min(newest, now).astimezone(UTC)
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    election = Election.objects.get(pk=election_id)
+    is_over = election.status_at(now) == ElectionStatus.COMPLETED
+    return hour + ONE_HOUR if is_over else hour
+
+
+def _apart(found: Assessment, rules: Callable[[], None]) -> None:
+    """Let rules that fail say so, and stop no others."""
+    try:
+        rules()
+    except Exception:
+        logger.exception("Statistical rules failed", election_id=found.election_id)
+        found.unverifiable += [
+            Unverifiable(rule=rule, constituency=None, reason="rule_failed")
+            for rule in STATISTICAL
+        ]
+
+
+def _assess_flow(found: Assessment, compared: Panels, terms: Terms) -> None:
+    rules = StatisticalRules(compared, election_id=found.election_id, terms=terms)
+    findings = list(rules.findings())
+    counts = list(_counts(compared, rules.flagged_rules()))
+    scores = list(_scores(compared, rules.scores))
+    # All or nothing: what failed half-way is not half known.
+    found.unverifiable += list(rules.unverifiable())
+    found.findings += findings
+    found.counts += counts
+    found.scores += scores
+    found.tests = rules.test_count
+
+
+def _assess_logic(found: Assessment, terms: Terms, now: datetime) -> None:
+    """Add what is either true or false; its rules keep apart by themselves."""
+    election = Election.objects.get(pk=found.election_id)
+    verdict = LogicalRules(election).find(now=now)
+    findings = [item for item in verdict.findings if item.rule not in terms.off]
+    found.findings += findings
+    found.unverifiable += verdict.unverifiable
+    _count_violations(found, findings)
+    # After the rates of false alarms were settled: as p = 0, fifty violations would lift
+    # clean constituencies, too.
+    broken = {item.constituency for item in findings if _is_broken(item)}
+    found.scores = [
+        replace(item, score=1.0) if item.constituency in broken else item
+        for item in found.scores
+    ]
+
+
+def _is_broken(finding: Finding) -> bool:
+    return finding.severity is Severity.CRITICAL and finding.constituency is not None
+
+
+def _count_violations(found: Assessment, findings: Sequence[Finding]) -> None:
+    """Count a violation in the hour in which it began, beside the other rules."""
+    counts = Counter({(pk, hour): number for pk, hour, number in found.counts})
+    rules = {
+        (item.constituency, item.started_hour, item.rule)
+        for item in findings
+        if item.constituency is not None
+    }
+    counts.update((pk, hour) for pk, hour, _ in rules)
+    found.counts = [(pk, hour, number) for (pk, hour), number in counts.items()]
+
+
+def _counts(compared: Panels, flagged: Ints) -> Iterator[tuple[int, datetime, int]]:
+    for row, hour in np.argwhere(flagged > 0):
+        yield int(compared.ids[row]), compared.hour(int(hour)), int(flagged[row, hour])
+
+
+def _scores(compared: Panels, scores: Floats) -> Iterator[Score]:
+    for constituency, score in zip(compared.ids.tolist(), scores.tolist(), strict=True):
+        yield Score(constituency, None if np.isnan(score) else score)
+
+
+def _write_figures(found: Assessment) -> None:
+    constituencies, hours, counts = (
+        [list(column) for column in zip(*found.counts, strict=True)]
+        if found.counts
+        else ([], [], [])
+    )
+    values: dict[str, Any] = {
+        "election_id": found.election_id,
+        "constituencies": constituencies,
+        "hours": hours,
+        "counts": counts,
+        "scored": [item.constituency for item in found.scores],
+        "scores": [item.score for item in found.scores],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statements["changed_anomalies"], values)
+        values["ids"] = lock_constituencies(row[0] for row in cursor.fetchall())
+        if not values["ids"]:
+            return
+        cursor.execute(statements["write_hour_anomalies"], values)
+        cursor.execute(statements["write_scores"], values)
+    forget_constituencies(values["ids"])
+    tell(update_queries.live_totals(values["ids"]))
+
+
+def _by_reason(items: Sequence[Unverifiable]) -> dict[str, dict[str, int]]:
+    """Return rule, reason, and the number of constituencies; 0 stands for all of them."""
+    found: dict[str, dict[str, int]] = {}
+    for item in items:
+        reasons = found.setdefault(item.rule, {})
+        reasons[item.reason] = reasons.get(item.reason, 0) + (
+            item.constituency is not None
+        )
+    return found
+
+
+def _tell(election_id: int, alerts: Sequence[Alert]) -> None:
+    """End the answers about the alerts, and send each as an event, after the commit."""
+    slug = Election.objects.values_list("slug", flat=True).get(pk=election_id)
+    if not alerts:
+        return
+    forget_tags([election_tag(slug)])
+    pks = [alert.pk for alert in alerts]
+    tell_events(
+        events.Event(slug, ALERT, alert_event(alert))
+        for alert in queries.alerts().filter(pk__in=pks)
+    )
+
+
+def alert_event(alert: Alert) -> dict[str, Any]:
+    """Return what a listener hears of an alert."""
+    return {
+        "id": alert.pk,
+        "rule": alert.rule,
+        "severity": alert.severity,
+        "status": alert.status,
+        "election": alert.election.slug,
+        "constituency": alert.constituency and alert.constituency.contract_id,
+        "started_hour": alert.started_hour.isoformat(),
+        "ended_hour": alert.ended_hour.isoformat(),
+        "version": alert.version,
+    }

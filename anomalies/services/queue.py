@@ -1,0 +1,85 @@
+"""When elections are evaluated: through the update queue, like everything else.
+
+evaluate:<id>  apply all rules to the hours of an election that are over
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+
+from django.db import transaction
+
+from anomalies import queries
+from anomalies.services.evaluation import AnomalyService, closed_until
+from anomalies.services.panels import ONE_HOUR
+from metrics import update_queries
+from metrics.models import UpdateTrigger
+from metrics.services.updates import (
+    ClaimedUpdate,
+    Handler,
+    MetricsUpdateService,
+    Request,
+    register_prepared,
+)
+
+KIND = "evaluate"
+# After the first row of a new hour the last ones of the old one are still on their way.
+NEW_HOUR_SECONDS = 5.0
+# Late rows of a bulk load come by the thousand; one evaluation serves them all.
+LATE_DATA_SECONDS = 30.0
+
+
+def register_handlers() -> None:
+    """Let the update queue know who evaluates; called once, when the apps are ready."""
+    register_prepared(KIND, prepare)
+
+
+def prepare(update: ClaimedUpdate, now: datetime) -> Handler:
+    """Assess the election of an update, outside any transaction; return what writes it."""
+    service = AnomalyService()
+    assessment = service.assess(int(update.key), now=now)
+
+    def write(_: ClaimedUpdate, written_at: datetime) -> None:
+        service.write(assessment, now=written_at)
+
+    return write
+
+
+def ask_after_refresh(
+    hours: Mapping[int, Collection[datetime]], *, now: datetime
+) -> None:
+    """Ask for the evaluation of elections whose last hour ended, or whose past changed."""
+    wanted = list(_wanted(hours, now))
+    if wanted:
+        MetricsUpdateService().enqueue(
+            wanted, trigger=UpdateTrigger.NEW_TRANSACTION, now=now
+        )
+
+
+def _wanted(
+    hours: Mapping[int, Collection[datetime]], now: datetime
+) -> Iterator[Request]:
+    for election_id, changed in sorted(hours.items()):
+        until = closed_until(election_id, now=now)
+        if until is None:
+            continue
+        evaluated = queries.evaluated_until(election_id)
+        late = sorted(hour for hour in changed if hour + ONE_HOUR <= until)
+        if evaluated is None or evaluated < until:
+            yield Request(f"{KIND}:{election_id}", late, NEW_HOUR_SECONDS)
+        elif late:
+            yield Request(f"{KIND}:{election_id}", late, LATE_DATA_SECONDS)
+
+
+def ask_for_due(now: datetime) -> int:
+    """Ask for an evaluation of the elections that are going on; return how many.
+
+    Their feeds may have fallen silent, which no change announces.
+    """
+    wanted = [
+        Request(f"{KIND}:{election_id}")
+        for election_id in update_queries.active_election_ids(now)
+        if closed_until(election_id, now=now) is not None
+    ]
+    with transaction.atomic():
+        MetricsUpdateService().enqueue(wanted, trigger=UpdateTrigger.SCHEDULED, now=now)
+    return len(wanted)

@@ -1,0 +1,21 @@
+-- Find the constituencies whose anomalies are not as an evaluation says.
+-- Parameters: election id; arrays of the hours with anomalies: constituency, hour, number;
+-- arrays of constituencies and their scores.
+-- Returns: their ids.
+WITH wanted AS (
+    SELECT *
+    FROM unnest(
+        %(constituencies)s::bigint[], %(hours)s::timestamptz[], %(counts)s::int[]
+    ) AS wanted (constituency_id, hour, anomaly_count)
+)
+SELECT stats.constituency_id
+FROM metrics_hourlystats AS stats
+LEFT JOIN wanted USING (constituency_id, hour)
+WHERE stats.election_id = %(election_id)s
+    AND stats.anomaly_count <> COALESCE(wanted.anomaly_count, 0)
+UNION
+SELECT constituency.id
+FROM elections_constituency AS constituency
+JOIN unnest(%(scored)s::bigint[], %(scores)s::float8[]) AS scored (id, score)
+    ON scored.id = constituency.id
+WHERE constituency.anomaly_score IS DISTINCT FROM scored.score

@@ -1,0 +1,36 @@
+"""What an observer reads of an alert: what was seen, how sure that is, and what else it can be."""
+
+from anomalies.models import Alert
+from anomalies.rules.catalogue import RULES
+
+
+def title(code: str) -> str:
+    """Return what a rule is called; its code where nobody knows it any more."""
+    return RULES[code].title if code in RULES else code
+
+
+def sentence(alert: Alert, *, voters: int | None) -> str:
+    """Return the alert in words, with its numbers; it asks for a look and accuses nobody."""
+    rule = RULES.get(alert.rule)
+    parts = [rule.sentence if rule else f"Rule {alert.rule}."]
+    if alert.excess is not None:
+        parts.append(_excess(alert.excess, voters))
+    if alert.q is not None:
+        parts.append(_level(alert.q))
+    if rule:
+        parts.append(f"Plain reasons can be: {rule.innocent}.")
+    return " ".join(parts)
+
+
+def _excess(excess: float, voters: int | None) -> str:
+    kind = "more" if excess > 0 else "fewer"
+    text = f"{abs(excess):,.0f} ballots {kind} than there should be"
+    if voters:
+        text += f", {100 * abs(excess) / voters:.1f} % of the register"
+    return f"{text}."
+
+
+def _level(q: float) -> str:
+    if q >= 0.01:
+        return f"Of such alerts 1 in {1 / q:,.0f} is expected to be chance."
+    return "Of such alerts fewer than 1 in 100 are expected to be chance."

@@ -1,0 +1,166 @@
+"""Staff take an alert from its opening to its resolution in the admin."""
+
+import pytest
+from django.urls import reverse
+
+from anomalies.models import RuleSetting
+from tests.anomalies.factories import make_alert
+from tests.factories import make_election, make_staff, make_user
+
+pytestmark = pytest.mark.django_db
+
+WINDOW = {
+    "hours": 1,
+    "counted": 186.0,
+    "expected": 18.6,
+    "excess_interval": [156.0, 177.0],
+    "p": 6.4e-44,
+}
+
+
+@pytest.fixture
+def staff(client):
+    user = make_staff(username="vera")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def alert(db):
+    alert = make_alert(evidence={"windows": [WINDOW]})
+    constituency = alert.constituency
+    constituency.stated_registered_voters = 400
+    constituency.save(update_fields=["stated_registered_voters"])
+    return alert
+
+
+def page(alert):
+    return reverse("admin:anomalies_alert_change", args=[alert.pk])
+
+
+def save(client, alert, **fields):
+    form = {
+        "status": alert.status,
+        "reason": alert.reason,
+        "assigned_to": "",
+        "note": "",
+        "seen_version": alert.version,
+    }
+    return client.post(page(alert), {**form, **fields}, follow=True)
+
+
+def test_the_list_names_rule_and_place(client, staff, alert):
+    text = client.get(reverse("admin:anomalies_alert_changelist")).content.decode()
+
+    assert "S01 Unusual flow" in text
+    assert alert.constituency.name in text
+    assert "warning" in text
+
+
+def test_the_page_says_in_words_what_was_seen(client, staff, alert):
+    text = client.get(page(alert)).content.decode()
+
+    assert "40 ballots more than there should be, 10.0 % of the register." in text
+    assert "fewer than 1 in 100 are expected to be chance" in text
+    assert "Plain reasons can be:" in text
+    assert "fraud" not in text.lower()
+    assert "<td>186</td><td>18.6</td><td>+156 … +177</td>" in text
+
+
+def test_an_alert_goes_from_active_to_resolved(client, staff, alert):
+    save(client, alert, status="investigating", assigned_to=staff.pk, note="Called.")
+    alert.refresh_from_db()
+    save(client, alert, status="resolved", reason="A factory.", assigned_to=staff.pk)
+
+    alert.refresh_from_db()
+    assert (alert.status, alert.reason, alert.assigned_to) == (
+        "resolved",
+        "A factory.",
+        staff,
+    )
+    text = client.get(page(alert)).content.decode()
+    assert "Called." in text
+    assert "<td>vera</td>" in text
+    assert "the rules" in text
+
+
+def test_who_was_slower_is_told_and_changes_nothing(client, staff, alert):
+    seen = alert.version
+    save(client, alert, status="investigating")
+
+    answer = save(client, alert, status="resolved", seen_version=seen)
+
+    assert "Nothing was changed" in answer.content.decode()
+    alert.refresh_from_db()
+    assert alert.status == "investigating"
+
+
+def test_dismissing_asks_for_a_reason(client, staff, alert):
+    answer = save(client, alert, status="dismissed")
+
+    assert "Say in a sentence why it is dismissed." in answer.content.decode()
+    alert.refresh_from_db()
+    assert (alert.status, alert.version) == ("active", 1)
+
+
+def test_several_are_taken_at_once(client, staff, alert):
+    other = make_alert(election=alert.election)
+
+    client.post(
+        reverse("admin:anomalies_alert_changelist"),
+        {"action": "take", "_selected_action": [alert.pk, other.pk]},
+    )
+
+    for each in (alert, other):
+        each.refresh_from_db()
+        assert (each.status, each.assigned_to) == ("investigating", staff)
+
+
+def test_an_observer_in_the_admin_reads_and_changes_nothing(client, alert):
+    observer = make_user("observer", is_staff=True)
+    client.force_login(observer)
+
+    assert client.get(page(alert)).status_code == 200
+    assert save(client, alert, status="resolved").status_code == 403
+    alert.refresh_from_db()
+    assert alert.status == "active"
+
+
+def test_the_list_is_filtered_by_rule_and_by_what_is_to_do(client, staff, alert):
+    done = make_alert(election=alert.election, status="resolved", rule="S15")
+    address = reverse("admin:anomalies_alert_changelist")
+
+    by_rule = client.get(address, {"rule": "S15"}).context["cl"].result_list
+    to_do = client.get(address, {"open": "yes"}).context["cl"].result_list
+
+    assert list(by_rule) == [done]
+    assert list(to_do) == [alert]
+
+
+def setting(client, election, **fields):
+    form = {"election": election.pk, "rule": "S01", "is_on": "on", "q": "", **fields}
+    return client.post(reverse("admin:anomalies_rulesetting_add"), form, follow=True)
+
+
+def test_a_threshold_is_set_for_one_election(client, staff):
+    election = make_election()
+
+    setting(client, election, q="0.01")
+
+    assert RuleSetting.objects.get().q == 0.01
+
+
+@pytest.mark.parametrize("q", ["0.5", "0", "-1", "nan", "often"])
+def test_a_threshold_outside_its_range_is_refused(client, staff, q):
+    answer = setting(client, make_election(), q=q)
+
+    assert answer.status_code == 200
+    assert answer.context["errors"]
+    assert not RuleSetting.objects.exists()
+
+
+def test_a_logical_rule_has_no_threshold(client, staff):
+    answer = setting(client, make_election(), rule="H01", q="0.05")
+
+    assert "true or false" in answer.content.decode()
+    assert not RuleSetting.objects.exists()
