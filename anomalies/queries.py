@@ -1,17 +1,27 @@
 """Reads of what the rules need, and of what they found."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import F, Max, QuerySet
+from django.db.models import Case, F, IntegerField, Max, QuerySet, When
 
-from anomalies.models import Alert, AlertEvent, AlertNote, Evaluation, RuleSetting
+from anomalies.models import (
+    Alert,
+    AlertEvent,
+    AlertNote,
+    Evaluation,
+    RuleSetting,
+    Severity,
+)
 from anomalies.sql import statements
+from anomalies.wording import title
 from elections.models import Constituency
 from metrics.models import HourlyStats
+from metrics.open_alerts import OpenAlert
 from transactions.models import FeedHour
 
 # Hours around an alert that are told with it.
@@ -72,6 +82,40 @@ def alerts() -> "QuerySet[Alert]":
     return Alert.objects.select_related(
         "election", "constituency", "assigned_to"
     ).order_by("-started_hour", "-id")
+
+
+def open_alerts(election_ids: Collection[int], limit: int) -> list[OpenAlert]:
+    """Return the open alerts of elections, the gravest first, then the latest."""
+    gravity = Case(
+        When(severity=Severity.CRITICAL, then=0),
+        When(severity=Severity.WARNING, then=1),
+        default=2,
+        output_field=IntegerField(),
+    )
+    found = (
+        Alert.objects.open()
+        .filter(election__in=election_ids)
+        .select_related("election", "constituency")
+        .order_by(gravity, "-started_hour", "-id")
+    )
+    return [_as_open(alert) for alert in found[:limit]]
+
+
+def _as_open(alert: Alert) -> OpenAlert:
+    return OpenAlert(
+        id=alert.pk,
+        rule=alert.rule,
+        title=title(alert.rule),
+        severity=alert.severity,
+        status=alert.status,
+        election=alert.election.slug,
+        constituency=alert.constituency.contract_id if alert.constituency else None,
+        started_hour=alert.started_hour,
+        ended_hour=alert.ended_hour,
+        q=alert.q,
+        excess=alert.excess,
+        version=alert.version,
+    )
 
 
 def notes(alert_id: int) -> "QuerySet[AlertNote]":

@@ -20,6 +20,7 @@ from transactions.queries import Coverage, coverage_by_election
 ELECTIONS_SHOWN = 50
 MOVERS_SHOWN = 10
 SILENT_SHOWN = 100
+ALERTS_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.db.models import F
 
 from anomalies.models import OPEN, Alert, AlertNote, AlertStatus
 from anomalies.rules.findings import Finding, Severity
+from anomalies.services.announcing import announce
 from elections.locks import Lock, lock_until_commit
 
 # Hours between two findings of one rule and place that are still one alert.
@@ -167,6 +168,7 @@ class AlertService:
                     *("status", "reason", "assigned_to", "version", "changed_at")
                 ]
             )
+            announce([alert])
         return alert
 
     def add_note(

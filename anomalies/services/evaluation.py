@@ -11,12 +11,13 @@ import structlog
 from django.db import connection
 
 from anomalies import queries
-from anomalies.models import Alert, Evaluation
+from anomalies.models import Evaluation
 from anomalies.rules.counts import Floats
 from anomalies.rules.findings import Finding, Severity, Unverifiable
 from anomalies.rules.flow import Assumptions
 from anomalies.rules.panels import Ints
 from anomalies.services.alerts import AlertService, Reconciled
+from anomalies.services.announcing import announce
 from anomalies.services.evidence import software
 from anomalies.services.logical import LogicalRules
 from anomalies.services.panels import ONE_HOUR, Panels, panels
@@ -24,14 +25,12 @@ from anomalies.services.statistical import StatisticalRules, Terms
 from anomalies.sql import statements
 from elections.locks import lock_constituencies
 from elections.models import Election, ElectionStatus
-from elections.tags import election_tag
-from metrics import events, update_queries
-from metrics.services.freshness import forget_constituencies, forget_tags
-from metrics.services.update_handlers import tell, tell_events
+from metrics import update_queries
+from metrics.services.freshness import forget_constituencies
+from metrics.services.update_handlers import tell
 
 logger = structlog.get_logger(__name__)
 
-ALERT = "alert"
 STATISTICAL = ("S01", "S02", "S03", "S04", "S05", "S11", "S12", "S15")
 
 
@@ -107,7 +106,7 @@ class AnomalyService:
                 "parameters": asdict(Assumptions()) | {"software": software()},
             },
         )
-        _tell(found.election_id, done.alerts)
+        announce(done.alerts)
         return done
 
 
@@ -230,31 +229,3 @@ def _by_reason(items: Sequence[Unverifiable]) -> dict[str, dict[str, int]]:
             item.constituency is not None
         )
     return found
-
-
-def _tell(election_id: int, alerts: Sequence[Alert]) -> None:
-    """End the answers about the alerts, and send each as an event, after the commit."""
-    slug = Election.objects.values_list("slug", flat=True).get(pk=election_id)
-    if not alerts:
-        return
-    forget_tags([election_tag(slug)])
-    pks = [alert.pk for alert in alerts]
-    tell_events(
-        events.Event(slug, ALERT, alert_event(alert))
-        for alert in queries.alerts().filter(pk__in=pks)
-    )
-
-
-def alert_event(alert: Alert) -> dict[str, Any]:
-    """Return what a listener hears of an alert."""
-    return {
-        "id": alert.pk,
-        "rule": alert.rule,
-        "severity": alert.severity,
-        "status": alert.status,
-        "election": alert.election.slug,
-        "constituency": alert.constituency and alert.constituency.contract_id,
-        "started_hour": alert.started_hour.isoformat(),
-        "ended_hour": alert.ended_hour.isoformat(),
-        "version": alert.version,
-    }

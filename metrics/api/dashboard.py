@@ -26,6 +26,7 @@ from metrics.api.base import (
 from metrics.api.filters import Parameters
 from metrics.api.serializers import CountsSerializer
 from metrics.dashboard_queries import ActiveElection, Overview
+from metrics.open_alerts import open_alerts
 
 OF_THE_ELECTION = [
     *("slug", "name", "timezone", "starts_at", "ends_at", "is_simulated", "as_of"),
@@ -98,19 +99,17 @@ class SilentFeedSerializer(serializers.Serializer[Any]):
 class DashboardAlertSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     rule = serializers.CharField(help_text="Its code, such as H01.")
+    title = serializers.CharField(help_text="What the rule is called.")
     severity = serializers.ChoiceField(choices=["critical", "warning", "info"])
-    status = serializers.CharField()
+    status = serializers.ChoiceField(choices=["active", "investigating"])
     election = serializers.CharField()
     constituency = serializers.CharField(
-        allow_null=True, help_text="Null for alerts of the system."
+        allow_null=True, help_text="Null: the election as a whole."
     )
     started_hour = serializers.DateTimeField()
-    ended_hour = serializers.DateTimeField(allow_null=True)
-    statistic = serializers.FloatField(allow_null=True)
-    p = serializers.FloatField(allow_null=True)
+    ended_hour = serializers.DateTimeField()
     q = serializers.FloatField(allow_null=True)
     excess = serializers.FloatField(allow_null=True)
-    evidence = serializers.DictField()
     version = serializers.IntegerField()
 
 
@@ -128,7 +127,9 @@ class DashboardDetailedSerializer(DashboardSummarySerializer):
         f"{dashboard_queries.SILENT_SHOWN} at most.",
     )
     alerts = DashboardAlertSerializer(
-        many=True, help_text="Open ones. Empty until rules are evaluated."
+        many=True,
+        help_text="Open ones, the gravest first, "
+        f"{dashboard_queries.ALERTS_SHOWN} at most. Evidence is for observers: `alerts/`.",
     )
 
 
@@ -168,7 +169,15 @@ class DashboardDetailedView(DashboardSummaryView):
         movers = dashboard_queries.top_movers(
             [each.election for each in found.elections], now=now
         )
-        more = {"top_movers": movers, "silent_feeds": found.silent_feeds, "alerts": []}
+        alerts = open_alerts(
+            [each.election.pk for each in found.elections],
+            limit=dashboard_queries.ALERTS_SHOWN,
+        )
+        more = {
+            "top_movers": movers,
+            "silent_feeds": found.silent_feeds,
+            "alerts": alerts,
+        }
         return {**summary, **more}, source
 
 

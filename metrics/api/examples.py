@@ -190,7 +190,22 @@ DETAILED = {
             "silent_since": "2026-09-18T10:00:00Z",
         }
     ],
-    "alerts": [],
+    "alerts": [
+        {
+            "id": 12,
+            "rule": "S01",
+            "title": "Unusual flow",
+            "severity": "critical",
+            "status": "active",
+            "election": PLACE["election"],
+            "constituency": PLACE["contract_id"],
+            "started_hour": "2026-09-18T07:00:00Z",
+            "ended_hour": "2026-09-18T07:00:00Z",
+            "q": 1.3e-41,
+            "excess": 167.4,
+            "version": 1,
+        }
+    ],
 }
 
 CACHE = {

@@ -654,7 +654,7 @@ COSTS = {
     "elections/duma/constituencies/": 5,
     # Elections, coverage, active ones, silent feeds; and movers.
     "dashboard/summary/": 4,
-    "dashboard/detailed/": 5,
+    "dashboard/detailed/": 6,
 }
 
 
