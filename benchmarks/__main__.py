@@ -16,6 +16,7 @@ NAMES = [
     "replay",
     "recompute",
     "updates",
+    "anomalies",
     "answers",
     "live",
     "growth",

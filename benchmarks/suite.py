@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from django.db import connection
 
 from benchmarks import (
+    anomalies,
     answers,
     databases,
     growth,
@@ -46,6 +47,7 @@ def _benchmarks(
     yield FILES, lambda: imports.run(sizes)
     yield {"recompute"}, lambda: recompute.run(sizes, pristine=PRISTINE)
     yield {"updates"}, lambda: updates.run(sizes, pristine=PRISTINE)
+    yield {"anomalies"}, lambda: anomalies.run(sizes, pristine=PRISTINE)
     yield {"live"}, lambda: live.run(sizes, pristine=PRISTINE)
     yield {"answers"}, lambda: answers.run(sizes, pristine=PRISTINE)
     yield {"growth"}, lambda: growth.run(sizes, pristine=PRISTINE)

@@ -11,3 +11,10 @@ needs_forensics = pytest.mark.skipif(
     reason="the results of polling stations lie in ../shared/data/forensics, beside a "
     "full checkout",
 )
+
+REAL = FORENSICS.parent / "real"
+
+needs_real = pytest.mark.skipif(
+    not REAL.is_dir(),
+    reason="the curve of a real vote lies in ../shared/data/real, beside a full checkout",
+)

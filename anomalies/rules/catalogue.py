@@ -119,5 +119,11 @@ _ALL = (
         "Ballots that go to the same people are not issued or cast alike.",
         "people who take only one of the ballots",
     ),
+    _statistical(
+        "S16",
+        "Votes do not arrive",
+        "Bulletins are issued, and their votes do not arrive, anywhere.",
+        "a fault of the platform that is made up for later",
+    ),
 )
 RULES = {rule.code: rule for rule in _ALL}

@@ -36,6 +36,9 @@ class Finding:
     q: float | None = None
     # Ballots more (or fewer) than there should be; None where that has no meaning.
     excess: float | None = None
+    # Why nobody has to deal with it any more, where that is so: an outage that was caught
+    # up is told, and closed.
+    closed: str = ""
     # JSON: counts, expectations, intervals, parameters, ids of transactions, files.
     evidence: Mapping[str, Any] = field(default_factory=dict)
 

@@ -318,7 +318,10 @@ def _figures(finding: Finding) -> dict[str, Any]:
 
 
 def _open(finding: Finding, now: datetime) -> Alert:
+    is_closed = bool(finding.closed)
     return Alert.objects.create(
+        status=AlertStatus.CLEARED if is_closed else AlertStatus.ACTIVE,
+        reason=finding.closed,
         rule=finding.rule,
         election_id=finding.election,
         constituency_id=finding.constituency,
@@ -337,14 +340,22 @@ def _update(alert: Alert, finding: Finding, now: datetime) -> bool:
     different = {
         name: value for name, value in figures.items() if getattr(alert, name) != value
     }
-    if alert.status == AlertStatus.CLEARED:
-        different |= {"status": AlertStatus.ACTIVE, "reason": ""}
+    different |= _status_of(alert, finding)
     if not different:
         return False
     for name, value in different.items():
         setattr(alert, name, value)
     _save(alert, different, now)
     return True
+
+
+def _status_of(alert: Alert, finding: Finding) -> dict[str, Any]:
+    """Return what the rules change of a status: never what staff have decided."""
+    if finding.closed and alert.is_open:
+        return {"status": AlertStatus.CLEARED, "reason": finding.closed}
+    if not finding.closed and alert.status == AlertStatus.CLEARED:
+        return {"status": AlertStatus.ACTIVE, "reason": ""}
+    return {}
 
 
 def _clear(alert: Alert, now: datetime) -> None:

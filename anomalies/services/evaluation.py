@@ -31,7 +31,7 @@ from metrics.services.update_handlers import tell
 
 logger = structlog.get_logger(__name__)
 
-STATISTICAL = ("S01", "S02", "S03", "S04", "S05", "S11", "S12", "S15")
+STATISTICAL = ("S01", "S02", "S03", "S04", "S05", "S11", "S12", "S15", "S16")
 
 
 @dataclass(frozen=True, slots=True)

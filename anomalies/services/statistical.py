@@ -1,12 +1,13 @@
 """The statistical rules, held against the flow of one election."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from anomalies.rules.casting import cast_outages
 from anomalies.rules.counts import Floats
 from anomalies.rules.episodes import (
     Episode,
@@ -40,7 +41,15 @@ from anomalies.services.panels import FOREVER, Panels
 
 ISSUED, CAST = "bulletins_issued", "votes_cast"
 BOTH = "both"
-# Of the register: what nobody would look for in a result.
+CAUGHT_UP = (
+    "Caught up: with what came afterwards, nothing is missing and nothing too many."
+)
+ARRIVE_AGAIN = (
+    "Votes arrive again; {returned:,.0f} of {missing:,.0f} missing ones came in the hour "
+    "after."
+)
+
+# Percentage points that nobody would look for in a result are for information.
 NOTABLE_POINTS = 0.5
 
 Evidence = Callable[[Panels, Series, str, int, int], dict[str, Any]]
@@ -212,6 +221,7 @@ class StatisticalRules:
             p=float(self.tests[test][row, worst]),
             q=float(self.q[test][row, worst]),
             excess=episode.excess,
+            closed=CAUGHT_UP if episode.is_catch_up else "",
             evidence=shown | self._tick(worst),
         )
 
@@ -280,6 +290,8 @@ class StatisticalRules:
                 )
         if "S04" not in self.terms.off:
             yield from self._regions(series)
+        if "S16" not in self.terms.off:
+            yield from self._outages()
         if "S05" not in self.terms.off:
             shock = dispersion_shock(series.flow, series.panel)
             for hour in np.flatnonzero(shock.is_flagged):
@@ -294,6 +306,27 @@ class StatisticalRules:
                         "above_99_p": float(shock.above_p[hour]),
                     },
                 )
+
+    def _outages(self) -> Iterator[Finding]:
+        issued, cast = (
+            self.panels.panels[name].known_counts.sum(axis=0) for name in (ISSUED, CAST)
+        )
+        for outage in cast_outages(issued, cast):
+            closed = ARRIVE_AGAIN.format(
+                returned=outage.returned, missing=outage.missing
+            )
+            yield Finding(
+                rule="S16",
+                election=self.election_id,
+                constituency=None,
+                started_hour=self.panels.hour(outage.start),
+                ended_hour=self.panels.hour(outage.end),
+                severity=Severity.WARNING,
+                statistic=outage.cast / outage.issued,
+                excess=-outage.missing,
+                closed=closed if outage.is_over else "",
+                evidence=asdict(outage) | {"software": software()},
+            )
 
     def _regions(self, series: Series) -> Iterator[Finding]:
         """Yield one finding per hour, with all regions that move in it."""
