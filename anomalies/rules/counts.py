@@ -63,8 +63,10 @@ def negative_binomial_upper(
     count: ArrayLike, *, mean: ArrayLike, variance: ArrayLike
 ) -> Floats:
     """Return P(X ≥ count)."""
-    _, equal, above = negative_binomial_tails(count, mean=mean, variance=variance)
-    return above + equal
+    count = np.asarray(count, float)
+    size, p = _size_and_p(mean, variance)
+    # P(X ≥ 0) is 1, where the incomplete beta function is not defined.
+    return np.where(count > 0, special.betainc(np.maximum(count, 1), size, 1 - p), 1.0)
 
 
 def negative_binomial_score(

@@ -15,6 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from elections.roles import Role
 from metrics.models import MetricsUpdate
+from tests.anomalies.factories import make_alert
 from tests.factories import make_constituency, make_election, make_token, make_user
 from tests.feed import make_batch
 
@@ -78,7 +79,11 @@ def ids():
         requested_at=timezone.now(),
         available_at=timezone.now(),
     )
-    return {"imports": make_batch().pk, "metrics": update.pk}
+    return {
+        "imports": make_batch().pk,
+        "metrics": update.pk,
+        "alerts": make_alert().pk,
+    }
 
 
 def headers_of(column: str) -> dict[str, str]:

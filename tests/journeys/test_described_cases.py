@@ -20,6 +20,7 @@ from schemathesis.specs.openapi import checks
 
 from elections.roles import Role
 from metrics.models import MetricsUpdate
+from tests.anomalies.factories import make_alert
 from tests.factories import make_token, make_user
 from tests.journeys.processes import Processes, answers, free_port, wait_until
 from tests.transactions.conftest import election, load, two_contracts, write
@@ -88,6 +89,7 @@ def known(two_contracts, load):
     ids = {
         "imports": ImportBatch.objects.latest("pk").pk,
         "metrics": MetricsUpdate.objects.latest("pk").pk,
+        "alerts": make_alert(election=two_contracts).pk,
     }
     return KNOWN, ids
 
