@@ -5,6 +5,7 @@ Everything is a plain number or a text: it is stored as JSON, beside the alert.
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -27,8 +28,9 @@ def number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def software() -> dict[str, str]:
-    """Return what computed it."""
+@cache
+def software() -> Mapping[str, str]:
+    """Return what computed it; read from the disk once."""
     return {name: version(name) for name in LIBRARIES}
 
 

@@ -141,7 +141,12 @@ class StatisticalRules:
     @property
     def test_count(self) -> int:
         """Return the number of tests of the last hour."""
-        return sum(int((~np.isnan(p[:, -1])).sum()) for p in self.tests.values())
+        return int(self._test_counts[-1])
+
+    @cached_property
+    def _test_counts(self) -> Ints:
+        counts = [np.count_nonzero(~np.isnan(p), axis=0) for p in self.tests.values()]
+        return np.sum(counts, axis=0, dtype=np.int64)
 
     @cached_property
     def p(self) -> Floats:
@@ -227,8 +232,7 @@ class StatisticalRules:
 
     def _tick(self, hour: int) -> dict[str, Any]:
         """Return what q was computed from, and with what."""
-        tests = sum(int((~np.isnan(p[:, hour])).sum()) for p in self.tests.values())
-        return {"tests": tests, "software": software()}
+        return {"tests": int(self._test_counts[hour]), "software": software()}
 
     def _of_shares(self) -> Iterator[Finding]:
         last = self.panels.columns - 1
@@ -325,7 +329,7 @@ class StatisticalRules:
                 statistic=outage.cast / outage.issued,
                 excess=-outage.missing,
                 closed=closed if outage.is_over else "",
-                evidence=asdict(outage) | {"software": software()},
+                evidence={**asdict(outage), "software": software()},
             )
 
     def _regions(self, series: Series) -> Iterator[Finding]:
