@@ -235,3 +235,43 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"Evaluation of election {self.election_id}"
+
+
+class StationReport(models.Model):
+    """What the post-vote rules say about one file of polling stations.
+
+    The file itself is not kept.
+    """
+
+    election = models.ForeignKey(
+        Election, on_delete=models.PROTECT, related_name="station_reports"
+    )
+    file_name = models.CharField(max_length=255)
+    sha256 = models.BinaryField(max_length=32, help_text="Of the file as it came.")
+    stations = models.IntegerField(help_text="Polling stations in the file.")
+    report: "models.JSONField[Any, Any]" = models.JSONField(
+        help_text="What `forensics --json` tells."
+    )
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="Empty: by the command.",
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "polling-station report"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["election", "sha256"],
+                name="one_station_report_per_election_and_file",
+            ),
+            models.CheckConstraint(
+                condition=Q(stations__gt=0), name="station_report_has_stations"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.file_name} (report {self.pk})"

@@ -13,6 +13,7 @@ from anomalies.models import (
     Evaluation,
     RuleSetting,
     RuleSettingEvent,
+    StationReport,
 )
 from elections.locks import Lock, lock_constituencies, lock_until_commit
 from elections.models import (
@@ -51,7 +52,7 @@ GUARDS = [
     "anomalies.RuleSettingEvent:append_only",
 ]
 # Kinds of rows that belong to an election.
-KINDS = 23
+KINDS = 24
 # Updates of the queue name what they are about: kind:id.
 ELECTION_SCOPES = ["election", "totals", "series", "history", "evaluate"]
 
@@ -108,6 +109,7 @@ def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:
     yield RuleSettingEvent.objects.filter(pgh_obj__in=settings)
     yield settings
     yield Evaluation.objects.filter(election=election)
+    yield StationReport.objects.filter(election=election)
     yield Discrepancy.objects.filter(constituency_id__in=ids)
     yield ElectionMinute.objects.filter(election=election)
     yield MinuteStats.objects.filter(constituency_id__in=ids)

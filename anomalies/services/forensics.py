@@ -81,6 +81,14 @@ class ForensicsReport:
             "charts": self.charts,
         }
 
+    @classmethod
+    def from_json(cls, told: Json) -> "ForensicsReport":
+        """Return the report that `as_json` told."""
+        findings = tuple(
+            RuleReport(numbers=told[each["code"]], **each) for each in told["findings"]
+        )
+        return cls(told["totals"], findings, told["places"], told["charts"])
+
 
 def forensics(stations: Stations) -> ForensicsReport:
     """Apply P01 to P09 and H12.

@@ -5,6 +5,7 @@ import gzip
 import io
 import zlib
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,13 @@ REMOTE = "remote"
 PARTY_PREFIX = "party_"
 # Between region and commission: many regions have a commission called “Central”.
 SEPARATOR = " / "
+GZIP = b"\x1f\x8b"
+
+
+class Readable(Protocol):
+    """An open file of bytes, such as an upload."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class UnreadableStations(Exception):
@@ -35,14 +43,51 @@ class UnreadableStations(Exception):
 def read_stations(path: str | Path) -> Stations:
     """Return the polling stations of a CSV file, plain or packed with gzip.
 
+    Raises:
+        UnreadableStations: as `read_bytes` and `parse_stations`.
+    """
+    return parse_stations(read_bytes(Path(path)), name=str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return a file as it is, if it is not larger than what is read.
+
+    Raises:
+        UnreadableStations: there is no such file, or it is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            return at_most(file, name=str(path))
+    except OSError as error:
+        raise UnreadableStations(f"{path}: {error.strerror}.") from error
+
+
+def at_most(file: Readable, *, name: str) -> bytes:
+    """Return the bytes of an open file, up to the most that are read.
+
+    Raises:
+        UnreadableStations: there are more.
+    """
+    content = file.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise UnreadableStations(
+            f"{name}: larger than {LARGEST_BYTES >> 20} MB. Leave out columns that are "
+            "not needed, or split it by region."
+        )
+    return content
+
+
+def parse_stations(content: bytes, *, name: str) -> Stations:
+    """Return the polling stations in the bytes of a file called `name`.
+
     Columns `region, tik, voters, given, received, leader`; with `party_NAME` columns P09
     can be told, with `oik` and `remote` (0 or 1) too also P08. Others are left alone.
 
     Raises:
-        UnreadableStations: there is no such file, a column is missing, or a line is wrong.
+        UnreadableStations: it is no such table, a column is missing, or a line is wrong.
     """
-    table = _table(_text(Path(path)))
-    parties = [name for name in table.columns if name.startswith(PARTY_PREFIX)]
+    table = _table(_text(content, name))
+    parties = [column for column in table.columns if column.startswith(PARTY_PREFIX)]
     switches = [REMOTE] if REMOTE in table.columns else []
     numbers = _numbers(table, [*NUMBERS, *switches, *parties])
     return Stations(
@@ -54,42 +99,34 @@ def read_stations(path: str | Path) -> Stations:
         commissions=_groups(_commissions(table)),
         constituencies=_groups(table[CONSTITUENCY]) if CONSTITUENCY in table else None,
         is_remote=_is_remote(numbers[REMOTE]) if switches else None,
-        parties=_side_by_side([numbers[name] for name in parties]),
-        party_names=tuple(name.removeprefix(PARTY_PREFIX) for name in parties),
+        parties=_side_by_side([numbers[party] for party in parties]),
+        party_names=tuple(party.removeprefix(PARTY_PREFIX) for party in parties),
     )
 
 
-def _text(path: Path) -> bytes:
-    """Return the bytes of the file, unpacked, after a look at whether they are text."""
-    try:
-        with path.open("rb") as file:
-            is_packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if is_packed else path.open("rb") as file:
-            text = file.read(LARGEST_BYTES + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UnreadableStations(f"{path}: damaged, cannot be unpacked.") from error
-    except OSError as error:
-        raise UnreadableStations(f"{path}: {error.strerror}.") from error
-    if len(text) > LARGEST_BYTES:
-        raise UnreadableStations(
-            f"{path}: larger than {LARGEST_BYTES >> 20} MB. Leave out columns that are "
-            "not needed, or split it by region."
-        )
-    return _checked(text.removeprefix(b"\xef\xbb\xbf"), path)
+def _text(content: bytes, name: str) -> bytes:
+    """Return the bytes of the table, unpacked, after a look at whether they are text."""
+    if content.startswith(GZIP):
+        try:
+            with gzip.open(io.BytesIO(content)) as file:
+                content = at_most(file, name=name)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UnreadableStations(f"{name}: damaged, cannot be unpacked.") from error
+    return _checked(content.removeprefix(b"\xef\xbb\xbf"), name)
 
 
-def _checked(text: bytes, path: Path) -> bytes:
+def _checked(text: bytes, name: str) -> bytes:
     if not text.strip():
-        raise UnreadableStations(f"{path}: the file is empty.")
+        raise UnreadableStations(f"{name}: the file is empty.")
     try:
         text.decode()
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise UnreadableStations(
-            f"{path}: line {line} is not UTF-8. Save the table as CSV in UTF-8."
+            f"{name}: line {line} is not UTF-8. Save the table as CSV in UTF-8."
         ) from error
     if b"\x00" in text:
-        raise UnreadableStations(f"{path}: not a text file.")
+        raise UnreadableStations(f"{name}: not a text file.")
     return text
 
 

@@ -146,7 +146,7 @@ class StatisticalRules:
     @cached_property
     def _test_counts(self) -> Ints:
         counts = [np.count_nonzero(~np.isnan(p), axis=0) for p in self.tests.values()]
-        return np.sum(counts, axis=0, dtype=np.int64)
+        return np.asarray(np.sum(counts, axis=0), dtype=np.int64)
 
     @cached_property
     def p(self) -> Floats:
