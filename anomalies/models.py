@@ -222,7 +222,9 @@ class Evaluation(models.Model):
     election = models.OneToOneField(
         Election, on_delete=models.CASCADE, related_name="evaluation"
     )
-    evaluated_at = models.DateTimeField()
+    evaluated_at = models.DateTimeField(
+        help_text="When its data was read: what was committed later is not in it."
+    )
     until = models.DateTimeField(
         null=True, help_text="End of the last hour that was evaluated."
     )

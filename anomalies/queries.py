@@ -77,6 +77,14 @@ def evaluated_until(election_id: int) -> datetime | None:
     return evaluations.values_list("until", flat=True).first()
 
 
+def is_evaluated_after(election_id: int, moment: datetime) -> bool:
+    """Tell whether an election was evaluated with data of a later moment."""
+    evaluations = Evaluation.objects.filter(
+        election_id=election_id, evaluated_at__gt=moment
+    )
+    return evaluations.exists()
+
+
 def alerts() -> "QuerySet[Alert]":
     """Return all alerts with what they are about, the newest first."""
     return Alert.objects.select_related(

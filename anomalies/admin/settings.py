@@ -5,10 +5,12 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 
 from anomalies.models import RuleSetting
 from anomalies.rules.catalogue import RULES
 from anomalies.rules.verdicts import WARNING_Q
+from anomalies.services.queue import ask_by_hand
 
 EFFECT = (
     "Of the hours of a vote without anomalies, a share of at most q has a false alarm of the "
@@ -42,6 +44,16 @@ class RuleSettingAdmin(admin.ModelAdmin[RuleSetting]):
     search_fields = ["election__slug", "rule"]
     autocomplete_fields = ["election"]
     ordering = ["election", "rule"]
+
+    def save_model(
+        self, request: Any, obj: RuleSetting, form: Any, change: bool
+    ) -> None:
+        super().save_model(request, obj, form, change)
+        ask_by_hand(obj.election_id, now=timezone.now())
+
+    def delete_model(self, request: Any, obj: RuleSetting) -> None:
+        super().delete_model(request, obj)
+        ask_by_hand(obj.election_id, now=timezone.now())
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         # Another election or rule is another setting.

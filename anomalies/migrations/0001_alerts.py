@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
             name='Evaluation',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('evaluated_at', models.DateTimeField()),
+                ('evaluated_at', models.DateTimeField(help_text='When its data was read: what was committed later is not in it.')),
                 ('until', models.DateTimeField(help_text='End of the last hour that was evaluated.', null=True)),
                 ('tests', models.IntegerField(default=0, help_text='Tests of the last hour.')),
                 ('unverifiable', models.JSONField(default=dict, help_text='Rules that could not be applied, and why.')),

@@ -101,7 +101,9 @@ class AlertService:
             NotInTransaction: no transaction is open.
         """
         lock_until_commit(Lock.ALERTS, election_id)
-        known = _by_place(Alert.objects.filter(election_id=election_id).order_by("id"))
+        # Locked: a decision that staff take meanwhile is not written over.
+        alerts = Alert.objects.select_for_update(no_key=True).order_by("id")
+        known = _by_place(alerts.filter(election_id=election_id))
         done, seen = Reconciled(), set[int]()
         for finding in merged(findings):
             place = (finding.rule, finding.constituency)

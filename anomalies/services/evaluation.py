@@ -23,7 +23,7 @@ from anomalies.services.logical import LogicalRules
 from anomalies.services.panels import ONE_HOUR, Panels, panels
 from anomalies.services.statistical import StatisticalRules, Terms
 from anomalies.sql import statements
-from elections.locks import lock_constituencies
+from elections.locks import Lock, lock_constituencies, lock_until_commit
 from elections.models import Election, ElectionStatus
 from metrics import update_queries
 from metrics.services.freshness import forget_constituencies
@@ -47,6 +47,8 @@ class Assessment:
     """What the rules say of an election at one moment; nothing of it is written yet."""
 
     election_id: int
+    # When it was begun: what was committed later is not in it.
+    assessed_at: datetime
     # End of the last hour that was looked at; None before the first.
     until: datetime | None
     findings: list[Finding] = field(default_factory=list)
@@ -70,7 +72,7 @@ class AnomalyService:
 
     def assess(self, election_id: int, *, now: datetime) -> Assessment:
         """Apply all rules to the hours that are over, and write nothing."""
-        found = Assessment(election_id, closed_until(election_id, now=now))
+        found = Assessment(election_id, now, closed_until(election_id, now=now))
         settings = queries.rule_settings(election_id)
         terms = Terms(
             off=frozenset(rule for rule, item in settings.items() if not item.is_on),
@@ -86,9 +88,14 @@ class AnomalyService:
     def write(self, found: Assessment, *, now: datetime) -> Reconciled:
         """Write alerts, numbers and scores, and tell those who listen.
 
+        Nothing where another worker has written a later assessment meanwhile.
+
         Raises:
             NotInTransaction: no transaction is open.
         """
+        lock_until_commit(Lock.ALERTS, found.election_id)
+        if queries.is_evaluated_after(found.election_id, found.assessed_at):
+            return Reconciled()
         done = AlertService().reconcile(
             found.election_id,
             found.findings,
@@ -99,7 +106,7 @@ class AnomalyService:
         Evaluation.objects.update_or_create(
             election_id=found.election_id,
             defaults={
-                "evaluated_at": now,
+                "evaluated_at": found.assessed_at,
                 "until": found.until,
                 "tests": found.tests,
                 "unverifiable": _by_reason(found.unverifiable),

@@ -6,11 +6,13 @@ evaluate:<id>  apply all rules to the hours of an election that are over
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
+import structlog
 from django.db import transaction
 
 from anomalies import queries
 from anomalies.services.evaluation import AnomalyService, closed_until
 from anomalies.services.panels import ONE_HOUR
+from elections.models import Election
 from metrics import update_queries
 from metrics.models import UpdateTrigger
 from metrics.services.updates import (
@@ -20,6 +22,8 @@ from metrics.services.updates import (
     Request,
     register_prepared,
 )
+
+logger = structlog.get_logger(__name__)
 
 KIND = "evaluate"
 # After the first row of a new hour the last ones of the old one are still on their way.
@@ -36,7 +40,11 @@ def register_handlers() -> None:
 def prepare(update: ClaimedUpdate, now: datetime) -> Handler:
     """Assess the election of an update, outside any transaction; return what writes it."""
     service = AnomalyService()
-    assessment = service.assess(int(update.key), now=now)
+    try:
+        assessment = service.assess(int(update.key), now=now)
+    except Election.DoesNotExist:
+        logger.info("The election is gone", election_id=update.key)
+        return lambda *_: None
 
     def write(_: ClaimedUpdate, written_at: datetime) -> None:
         service.write(assessment, now=written_at)
@@ -68,6 +76,11 @@ def _wanted(
             yield Request(f"{KIND}:{election_id}", late, NEW_HOUR_SECONDS)
         elif late:
             yield Request(f"{KIND}:{election_id}", late, LATE_DATA_SECONDS)
+
+
+def ask_by_hand(election_id: int, *, now: datetime) -> None:
+    """Ask for an evaluation that goes before all other updates."""
+    MetricsUpdateService().request_by_hand([Request(f"{KIND}:{election_id}")], now=now)
 
 
 def ask_for_due(now: datetime) -> int:

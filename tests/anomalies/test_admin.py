@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 
 from anomalies.models import RuleSetting
+from metrics.models import MetricsUpdate
 from tests.anomalies.factories import make_alert
 from tests.factories import make_election, make_staff, make_user
 
@@ -148,6 +149,8 @@ def test_a_threshold_is_set_for_one_election(client, staff):
     setting(client, election, q="0.01")
 
     assert RuleSetting.objects.get().q == 0.01
+    update = MetricsUpdate.objects.get(scope=f"evaluate:{election.pk}")
+    assert update.trigger == "manual"
 
 
 @pytest.mark.parametrize("q", ["0.5", "0", "-1", "nan", "often"])

@@ -14,8 +14,8 @@ from anomalies.models import Alert, AlertEvent, AlertStatus, Evaluation, RuleSet
 from anomalies.services import AlertService, AnomalyService
 from anomalies.services.statistical import StatisticalRules
 from elections.models import Constituency, Election
-from metrics.models import HourlyStats, MetricsUpdate
-from metrics.services import MetricsUpdateService, verify
+from metrics.models import HourlyStats, MetricsUpdate, UpdateTrigger
+from metrics.services import MetricsUpdateService, Request, verify
 from tests.factories import make_constituency, make_election, make_staff
 from transactions.services import import_paths
 from transactions.simulator import ElectionPlan, build, parse_injection, write_files
@@ -239,3 +239,32 @@ def test_the_queue_evaluates_what_was_loaded(loaded):
 
     assert MetricsUpdate.objects.get(scope=f"evaluate:{election.pk}").status == "done"
     assert alerts(constituency=struck_largest(truth), rule="S01").exists()
+
+
+def test_an_older_assessment_does_not_undo_a_newer_one(loaded):
+    election, _ = loaded
+    service, now = AnomalyService(), timezone.now()
+    RuleSetting.objects.create(election=election, rule="S01", is_on=False)
+    older = service.assess(election.pk, now=now - timedelta(seconds=5))
+    RuleSetting.objects.all().delete()
+    evaluate(election)
+    before = list(alerts().values("pk", "status", "version"))
+
+    with transaction.atomic():
+        done = service.write(older, now=timezone.now())
+
+    assert done.alerts == []
+    assert list(alerts().values("pk", "status", "version")) == before
+
+
+def test_an_election_that_is_gone_is_no_fault(db):
+    with transaction.atomic():
+        ids = MetricsUpdateService().enqueue(
+            [Request("evaluate:999999")],
+            trigger=UpdateTrigger.SCHEDULED,
+            now=timezone.now(),
+        )
+
+    MetricsUpdateService().process(limit=10, clock=timezone.now)
+
+    assert MetricsUpdate.objects.get(pk=ids[0]).status == "done"
