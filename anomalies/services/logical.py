@@ -33,6 +33,10 @@ from transactions.operations import Operation
 
 logger = logging.getLogger(__name__)
 
+# A call that is sent again is there twice until its first attempt is rolled back, which
+# takes minutes, and at times reaches into the next hour's file.
+ROLLBACK_GRACE = ONE_HOUR
+
 Answer = Finding | Unverifiable
 
 
@@ -232,13 +236,22 @@ class _Tick:
         for (place, hour), votes in found.items():
             terms = self._terms.get(place)
             allowed = terms.revoting_allowed if terms else None
-            yield rule.evaluate(self._at(place), hour, votes, revoting_allowed=allowed)
+            yield self._settled(
+                rule.evaluate(self._at(place), hour, votes, revoting_allowed=allowed)
+            )
 
     def _double_issues(self) -> Iterator[Answer | None]:
         rule = H06DoubleIssue()
         found = queries.repeated_issues(self.election_id, hours=self.hours)
         for place, issues in found.items():
-            yield from rule.evaluate(self._at(place), issues)
+            yield from map(self._settled, rule.evaluate(self._at(place), issues))
+
+    def _settled(self, finding: Finding | None) -> Finding | None:
+        """Return a finding once a rollback of one of the two would have come."""
+        if finding is None:
+            return None
+        is_over = finding.ended_hour + ONE_HOUR + ROLLBACK_GRACE <= self.now
+        return finding if is_over else None
 
     def _foreign_issuers(self) -> Iterator[Answer | None]:
         rule = H07ForeignIssuer()

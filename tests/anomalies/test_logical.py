@@ -459,6 +459,18 @@ def test_a_second_vote_that_was_refused_or_rolled_back_is_legal(load, opened):
     assert find(opened, TOMORROW).findings == []
 
 
+@pytest.mark.parametrize(("now", "wanted"), [("10:59", []), ("11:00", ["H05", "H06"])])
+def test_a_call_sent_again_has_an_hour_to_be_rolled_back(load, opened, now, wanted):
+    """Both attempts stand in the ledger until the first one is gone."""
+    Constituency.objects.update(revoting_allowed=False)
+    again = issue("i3", "09:29", to="u1"), vote("v2", "09:30", key="k1")
+    load(dump(issue("i1", "08:10", to="u1 u2"), *EARLY[1:], *again))
+
+    found = find(opened, clock(now)).findings
+
+    assert [item.rule for item in found if item.rule in {"H05", "H06"}] == wanted
+
+
 def test_of_second_votes_only_those_that_hold_are_listed(load, opened):
     again = vote("v2", "09:30", key="k1")
     load(dump(*EARLY, again, rollback_of(again), vote("v3", "09:31", key="k1")))
