@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from anomalies.rules import betabinomial
+from anomalies.rules.baseline import cut_square_mean
 from anomalies.rules.counts import Floats
-from anomalies.rules.flow import cut_square_mean
 from anomalies.rules.panels import Ints, Truths
 
 # Fewer bulletins say nothing of a rate of 2 %.

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from anomalies.rules.baseline import TELLING_MEAN, exposures
 from anomalies.rules.counts import Floats
-from anomalies.rules.flow import TELLING_MEAN, Flow, Scale, exposures, two_sided
+from anomalies.rules.flow import Flow, Scale, two_sided
 from anomalies.rules.panels import Ints, Panel, Truths
 
 DAY = 24

@@ -12,9 +12,9 @@ from django.db import connection
 
 from anomalies import queries
 from anomalies.models import Evaluation
+from anomalies.rules.baseline import Assumptions
 from anomalies.rules.counts import Floats
 from anomalies.rules.findings import Finding, Severity, Unverifiable
-from anomalies.rules.flow import Assumptions
 from anomalies.rules.panels import Ints
 from anomalies.services.alerts import AlertService, Reconciled
 from anomalies.services.announcing import announce

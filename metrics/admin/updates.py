@@ -24,6 +24,7 @@ KINDS = {
     "totals": "Totals of",
     "series": "Recent minutes of",
     "history": "Past minutes of",
+    "evaluate": "Evaluation of",
 }
 BADGES = {
     UpdateStatus.PENDING: "busy",

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from anomalies.rules.baseline import Assumptions
 from anomalies.rules.counts import negative_binomial_score
-from anomalies.rules.flow import Assumptions, flow, two_sided
+from anomalies.rules.flow import flow, two_sided
 from anomalies.rules.panels import Panel
 from tests.anomalies.rules.panels import CURVE, changed, election, panel
 
