@@ -1,10 +1,13 @@
 """What the rules have found, and what staff made of it."""
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pghistory
 import pgtrigger
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -27,6 +30,8 @@ class AlertStatus(models.TextChoices):
     CLEARED = "cleared"
 
 
+# Not in an address: white space and control characters.
+UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 OPEN = (AlertStatus.ACTIVE, AlertStatus.INVESTIGATING)
 
 
@@ -277,3 +282,151 @@ class StationReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file_name} (report {self.pk})"
+
+
+class DeliveryStatus(models.TextChoices):
+    PENDING = "pending"
+    SENT = "sent"
+    # Tried in vain, and tried again later.
+    FAILED = "failed"
+    # Given up; staff can have it sent again.
+    DEAD = "dead"
+
+
+# Those that a worker takes when they are due.
+TO_SEND = (DeliveryStatus.PENDING, DeliveryStatus.FAILED)
+
+
+def validate_receiver(address: str) -> None:
+    """Refuse what nothing can be sent to; names within a network of one's own are fine.
+
+    Raises:
+        ValidationError: says what is wrong with it.
+    """
+    try:
+        parts = urlsplit(address)
+        is_usable = parts.scheme in {"https", "http"} and parts.port != 0
+    except ValueError:
+        parts, is_usable = urlsplit(""), False
+    if not is_usable or not parts.hostname or UNPRINTABLE.search(address):
+        raise ValidationError("Use https://host/path, with a port if it needs one.")
+    if parts.username is not None:
+        raise ValidationError(
+            "Leave name and password out: requests are signed, and everybody who sees "
+            "webhooks sees the address."
+        )
+
+
+class Webhook(models.Model):
+    """An address that is told of alerts, by signed requests."""
+
+    name = models.CharField(max_length=120, unique=True)
+    url = models.CharField(
+        max_length=500,
+        validators=[validate_receiver],
+        verbose_name="address",
+        help_text="Where to send to: https:// or http://.",
+    )
+    election = models.ForeignKey(
+        Election,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="webhooks",
+        help_text="Empty: all elections.",
+    )
+    least_severity = models.CharField(
+        max_length=16,
+        choices=Severity,
+        default=Severity.INFO,
+        help_text="Less grave alerts are not told, unless they were graver before.",
+    )
+    # Not a digest: each request is signed with it.
+    secret = models.CharField(max_length=64, editable=False)
+    is_on = models.BooleanField(
+        default=True,
+        help_text="Off: nothing new is told, and what waits is not sent. A receiver "
+        "that answers 410 switches it off.",
+    )
+    created_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(least_severity__in=Severity.values),
+                name="webhook_severity_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(url__startswith="https://") | Q(url__startswith="http://"),
+                name="webhook_speaks_http",
+            ),
+            models.CheckConstraint(condition=~Q(secret=""), name="webhook_signs"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WebhookDelivery(models.Model):
+    """One version of an alert on its way to a webhook: the row is the truth.
+
+    Written in the database transaction that changed the alert.
+    """
+
+    webhook = models.ForeignKey(
+        Webhook, on_delete=models.PROTECT, related_name="deliveries"
+    )
+    alert = models.ForeignKey(
+        Alert,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="deliveries",
+        help_text="Empty: a test.",
+    )
+    version = models.BigIntegerField(null=True, help_text="Of the alert.")
+    body = models.TextField(help_text="What is sent and signed, byte for byte.")
+    status = models.CharField(
+        max_length=16, choices=DeliveryStatus, default=DeliveryStatus.PENDING
+    )
+    attempts = models.IntegerField(default=0, help_text="Times it was begun.")
+    # While a worker has it in hand: when it is taken for dead.
+    available_at = models.DateTimeField(help_text="Not to be begun before.")
+    response_code = models.SmallIntegerField(
+        null=True, help_text="What the receiver answered last."
+    )
+    error = models.TextField(blank=True, help_text="Why the last attempt failed.")
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["webhook", "alert", "version"],
+                name="one_delivery_per_webhook_and_version",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=DeliveryStatus.values),
+                name="delivery_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(alert__isnull=True, version__isnull=True)
+                | Q(alert__isnull=False, version__isnull=False),
+                name="delivery_has_alert_and_version_or_neither",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=DeliveryStatus.SENT) | Q(sent_at__isnull=False),
+                name="what_is_sent_has_its_time",
+            ),
+        ]
+        indexes = [
+            # What a worker takes next. Finished rows are not in it.
+            models.Index(
+                fields=["available_at", "id"],
+                condition=Q(status__in=TO_SEND),
+                name="deliveries_to_send",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Delivery {self.pk} to {self.webhook}"

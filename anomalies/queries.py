@@ -126,6 +126,12 @@ def _as_open(alert: Alert) -> OpenAlert:
     )
 
 
+def latest_changes(election_id: int, *, limit: int) -> "QuerySet[Alert]":
+    """Return the alerts of an election that changed last, without their evidence."""
+    changes = alerts().filter(election=election_id).defer("evidence")
+    return changes.order_by("-changed_at", "-id")[:limit]
+
+
 def notes(alert_id: int) -> "QuerySet[AlertNote]":
     """Return the notes on an alert, the oldest first."""
     return (

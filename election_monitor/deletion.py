@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pgtrigger
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from anomalies.models import (
     Alert,
@@ -14,6 +14,8 @@ from anomalies.models import (
     RuleSetting,
     RuleSettingEvent,
     StationReport,
+    Webhook,
+    WebhookDelivery,
 )
 from elections.locks import Lock, lock_constituencies, lock_until_commit
 from elections.models import (
@@ -52,7 +54,7 @@ GUARDS = [
     "anomalies.RuleSettingEvent:append_only",
 ]
 # Kinds of rows that belong to an election.
-KINDS = 24
+KINDS = 26
 # Updates of the queue name what they are about: kind:id.
 ELECTION_SCOPES = ["election", "totals", "series", "history", "evaluate"]
 
@@ -103,6 +105,9 @@ def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:
     yield MetricsUpdate.objects.filter(scope__in=scopes)
     alerts = Alert.objects.filter(election=election)
     settings = RuleSetting.objects.filter(election=election)
+    webhooks = Webhook.objects.filter(election=election)
+    yield WebhookDelivery.objects.filter(Q(alert__in=alerts) | Q(webhook__in=webhooks))
+    yield webhooks
     yield AlertNote.objects.filter(alert__in=alerts)
     yield AlertEvent.objects.filter(pgh_obj__in=alerts)
     yield alerts

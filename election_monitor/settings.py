@@ -59,6 +59,7 @@ OWN_NAMES = {
     "UPDATE_ATTEMPTS",
     "UPDATE_BACKOFF_SECONDS",
     "UPDATE_LEASE_SECONDS",
+    "WEBHOOK_PRIVATE_HOSTS",
 }
 unknown = sorted(
     name
@@ -327,6 +328,13 @@ LIVE_LISTENERS = count("ELECTION_MONITOR_LIVE_LISTENERS", default=5_000)
 # A ticket opens a stream for so long.
 LIVE_TICKET_SECONDS = count("ELECTION_MONITOR_LIVE_TICKET_SECONDS", default=300)
 
+# Webhooks ------------------------------------------------------------------------
+# Whether they may lead to this machine or into its network, where an address that was
+# typed in could reach what nobody else does. On a machine of one's own that is the test.
+WEBHOOK_PRIVATE_HOSTS = flag(
+    "ELECTION_MONITOR_WEBHOOK_PRIVATE_HOSTS", default=DEBUG or EMBEDDED_POSTGRES
+)
+
 # Celery: only a wake-up, the outbox is the queue --------------------------------
 CELERY_BROKER_URL = broker_url(
     f"unix://{embedded.redis_socket(VAR_DIR)}?db=1" if EMBEDDED_REDIS else REDIS_URL
@@ -368,6 +376,7 @@ CELERY_BEAT_SCHEDULE = {
         "metrics.verify_sample": 3_600,
         "transactions.resume_uploads": 60,
         "anomalies.evaluate_active_elections": 300,
+        "anomalies.send_deliveries": 10,
     }.items()
 }
 

@@ -85,3 +85,23 @@ PACKAGE = {
         }
     ],
 }
+FEED = """<?xml version="1.0" encoding="utf-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en">
+<title>Alerts: Duma 2026</title>
+<link rel="alternate" href="https://monitor.example.org/api/v1/alerts/?election=duma-2026"/>
+<link rel="self" href="https://monitor.example.org/api/v1/elections/duma-2026/alerts.atom"/>
+<id>urn:uuid:5f0c7b6e-8a0e-5d2a-9a53-0e8f6c9f4b10</id>
+<updated>2026-09-19T08:00:05+00:00</updated>
+<author><name>Election Monitor</name></author>
+<entry>
+<title>S01 Unusual flow: District 12 (critical, active)</title>
+<link href="https://monitor.example.org/api/v1/alerts/12/" rel="alternate"/>
+<published>2026-09-19T08:00:05+00:00</published>
+<updated>2026-09-19T08:00:05+00:00</updated>
+<id>urn:uuid:2c5e3a0b-1d0e-5c64-8b0f-0a4c2f9b7d21</id>
+<category term="S01"/><category term="critical"/><category term="active"/>
+<content type="text">The flow is not what peers and own past lead to expect. 167 ballots
+more than there should be, 9.9 % of the register.</content>
+</entry>
+</feed>
+"""

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('anomalies', '0001_alerts'),
+        ('anomalies', '0002_webhooks'),
         ('elections', '0006_roles'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -15,6 +15,7 @@ from anomalies.services.station_reports import (
     StoredReport,
     store_report,
 )
+from anomalies.services.webhooks import WebhookService
 
 __all__ = [
     "AlertChanged",
@@ -28,6 +29,7 @@ __all__ = [
     "RuleReport",
     "StoredReport",
     "UnreadableStations",
+    "WebhookService",
     "forensics",
     "read_stations",
     "store_report",

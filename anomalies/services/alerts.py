@@ -14,6 +14,7 @@ from django.db.models import F
 from anomalies.models import OPEN, Alert, AlertNote, AlertStatus
 from anomalies.rules.findings import Finding, Severity
 from anomalies.services.announcing import announce
+from anomalies.services.webhooks import Change, WebhookService
 from elections.locks import Lock, lock_until_commit
 
 # Hours between two findings of one rule and place that are still one alert.
@@ -171,6 +172,7 @@ class AlertService:
                 ]
             )
             announce([alert])
+            WebhookService().tell([alert], Change.DECIDED, now=now)
         return alert
 
     def add_note(

@@ -5,6 +5,7 @@ from typing import Any
 
 from anomalies import queries
 from anomalies.models import Alert
+from anomalies.wording import sentence, title
 from elections.tags import DASHBOARD, election_tag
 from metrics import events
 from metrics.services.freshness import forget_tags
@@ -39,4 +40,22 @@ def alert_event(alert: Alert) -> dict[str, Any]:
         "started_hour": alert.started_hour.isoformat(),
         "ended_hour": alert.ended_hour.isoformat(),
         "version": alert.version,
+    }
+
+
+def alert_message(alert: Alert) -> dict[str, Any]:
+    """Return what a webhook is sent of an alert: enough to act on without asking back."""
+    place = alert.constituency
+    return {
+        **alert_event(alert),
+        "is_simulated": alert.election.is_simulated,
+        "constituency_name": place and place.name,
+        "title": title(alert.rule),
+        "sentence": sentence(alert, voters=place.registered_voters if place else None),
+        "p": alert.p,
+        "q": alert.q,
+        "excess": alert.excess,
+        "reason": alert.reason,
+        "created_at": alert.created_at.isoformat(),
+        "changed_at": alert.changed_at.isoformat(),
     }

@@ -22,6 +22,7 @@ from anomalies.services.evidence import software
 from anomalies.services.logical import LogicalRules
 from anomalies.services.panels import ONE_HOUR, Panels, panels
 from anomalies.services.statistical import StatisticalRules, Terms
+from anomalies.services.webhooks import Change, WebhookService
 from anomalies.sql import statements
 from elections.locks import Lock, lock_constituencies, lock_until_commit
 from elections.models import Election, ElectionStatus
@@ -114,6 +115,7 @@ class AnomalyService:
             },
         )
         announce(done.alerts)
+        _tell_webhooks(done, now)
         return done
 
 
@@ -236,3 +238,11 @@ def _by_reason(items: Sequence[Unverifiable]) -> dict[str, dict[str, int]]:
             item.constituency is not None
         )
     return found
+
+
+def _tell_webhooks(done: Reconciled, now: datetime) -> None:
+    """Ask for deliveries, in the transaction of the alerts: both or neither."""
+    service = WebhookService()
+    service.tell(done.opened, Change.OPENED, now=now)
+    service.tell(done.changed, Change.CHANGED, now=now)
+    service.tell(done.cleared, Change.CLEARED, now=now)

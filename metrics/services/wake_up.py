@@ -17,15 +17,15 @@ EXPIRES_SECONDS = 60
 _breaker = Breaker(pause_seconds=5)
 
 
-def wake_worker() -> None:
-    """Tell a worker that updates wait; call it after the commit.
+def wake_worker(task: str = PROCESS_UPDATES) -> None:
+    """Tell a worker that updates, or something else, wait; call it after the commit.
 
     A broker that is away fails nobody.
     """
     if _breaker.is_open:
         return
     try:
-        current_app.send_task(PROCESS_UPDATES, expires=EXPIRES_SECONDS)
+        current_app.send_task(task, expires=EXPIRES_SECONDS)
     except (OperationalError, AttributeError) as error:
         # kombu trips over its own connection where that was lost a moment ago.
         _breaker.open()
