@@ -14,6 +14,7 @@ from django.db.models import F
 from anomalies.models import OPEN, Alert, AlertNote, AlertStatus
 from anomalies.rules.findings import Finding, Severity
 from anomalies.services.announcing import announce
+from anomalies.services.evidence import storable
 from anomalies.services.webhooks import Change, WebhookService
 from elections.locks import Lock, lock_until_commit
 
@@ -317,7 +318,9 @@ def _figures(finding: Finding) -> dict[str, Any]:
     figures = {name: getattr(finding, name) for name in FIGURES}
     return figures | {
         "severity": str(finding.severity),
-        "evidence": dict(finding.evidence),
+        "statistic": storable(finding.statistic),
+        "excess": storable(finding.excess),
+        "evidence": storable(finding.evidence),
     }
 
 

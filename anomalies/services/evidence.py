@@ -28,6 +28,19 @@ def number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def storable(value: Any) -> Any:
+    """Return evidence as PostgreSQL can hold it: no NaN or infinity, no NUL, plain types."""
+    if isinstance(value, Mapping):
+        return {str(name): storable(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        return [storable(part) for part in value]
+    if isinstance(value, np.generic):
+        return storable(value.item())
+    if isinstance(value, float):
+        return number(value)
+    return value.replace("\0", "\\0") if isinstance(value, str) else value
+
+
 @cache
 def software() -> Mapping[str, str]:
     """Return what computed it; read from the disk once."""

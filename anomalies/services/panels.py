@@ -16,6 +16,8 @@ from elections.names import normalise
 ONE_HOUR = timedelta(hours=1)
 # The column of a close that nobody tells: beyond any vote.
 FOREVER = 10_000
+# Longer than any vote: one opening that is years off must not make a panel of years.
+MOST_HOURS = 45 * 24
 # Further ballots of a district are told from the first by this, as published.
 BALLOT_SUFFIX = re.compile(r"_\d+$")
 
@@ -55,6 +57,7 @@ def panels(rows: Sequence[FlowRow], *, until: datetime) -> Panels | None:
     first = _first_hour(rows)
     if first is None or first + ONE_HOUR > until:
         return None
+    first = max(first, until - MOST_HOURS * ONE_HOUR)
     columns = int((until - first) // ONE_HOUR)
     grid = _Grid(first, columns)
     shared = {
