@@ -430,3 +430,80 @@ class WebhookDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"Delivery {self.pk} to {self.webhook}"
+
+
+class HourMoments(models.Model):
+    """What lies inside one hour of a constituency, for the rules S06 to S09.
+
+    Derived from the ledger and written by evaluations only. A ballot is one of HourlyStats,
+    an act one transaction with any number of them. Milliseconds count from the hour's start.
+    """
+
+    constituency = models.ForeignKey(
+        Constituency,
+        on_delete=models.PROTECT,
+        related_name="hour_moments",
+        # The unique constraint begins with it.
+        db_index=False,
+    )
+    hour = models.DateTimeField(
+        help_text="Start of the hour in the constituency's zone."
+    )
+    stats_version = models.BigIntegerField(
+        help_text="Version of HourlyStats that it was counted at."
+    )
+    issues_ballots = models.IntegerField()
+    issues_acts = models.IntegerField()
+    issues_dispersion = models.FloatField(
+        help_text="Σ (x − mean)² / mean of the minutes, apart for each ten of them."
+    )
+    issues_freedom = models.SmallIntegerField(help_text="Degrees of freedom of it.")
+    issues_burst_acts = models.IntegerField(
+        help_text="Acts of the most surprising second."
+    )
+    issues_burst_second = models.SmallIntegerField()
+    issues_burst_rate = models.FloatField(help_text="Acts per second around it.")
+    issues_in_moment = models.IntegerField(help_text="Most acts of one millisecond.")
+    issues_shared = models.IntegerField(
+        help_text="Acts whose time stamp another one has, too."
+    )
+    issues_gap_variation = models.FloatField(
+        null=True, help_text="Standard deviation by mean of the gaps between acts."
+    )
+    issues_longest_gap_ms = models.IntegerField(
+        help_text="Without an act, from the hour's start and to its end, too."
+    )
+    issues_longest_gap_start_ms = models.IntegerField()
+    votes_ballots = models.IntegerField()
+    votes_acts = models.IntegerField()
+    votes_dispersion = models.FloatField(
+        help_text="Σ (x − mean)² / mean of the minutes, apart for each ten of them."
+    )
+    votes_freedom = models.SmallIntegerField(help_text="Degrees of freedom of it.")
+    votes_burst_acts = models.IntegerField(
+        help_text="Acts of the most surprising second."
+    )
+    votes_burst_second = models.SmallIntegerField()
+    votes_burst_rate = models.FloatField(help_text="Acts per second around it.")
+    votes_in_moment = models.IntegerField(help_text="Most acts of one millisecond.")
+    votes_shared = models.IntegerField(
+        help_text="Acts whose time stamp another one has, too."
+    )
+    votes_gap_variation = models.FloatField(
+        null=True, help_text="Standard deviation by mean of the gaps between acts."
+    )
+    votes_longest_gap_ms = models.IntegerField(
+        help_text="Without an act, from the hour's start and to its end, too."
+    )
+    votes_longest_gap_start_ms = models.IntegerField()
+
+    class Meta:
+        verbose_name_plural = "hour moments"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["constituency", "hour"], name="moments_are_counted_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Moments of {self.constituency_id} {self.hour:%Y-%m-%d %H:%M}"

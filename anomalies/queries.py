@@ -56,6 +56,31 @@ def flow_rows(election_id: int) -> list[FlowRow]:
         return [FlowRow(*row) for row in cursor.fetchall()]
 
 
+def stale_moments(
+    election_id: int, *, until: datetime, least: int
+) -> list[tuple[int, datetime, int]]:
+    """Return constituency, hour and version of hours that are over and not yet counted.
+
+    Those with at least so many ballots, and all whose figures changed since.
+    """
+    values: dict[str, Any] = {
+        "election_id": election_id,
+        "until": until,
+        "least": least,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statements["stale_moments"], values)
+        return list(cursor.fetchall())
+
+
+def hour_moments(election_id: int) -> list[tuple[Any, ...]]:
+    """Return constituency, hour, and the figures of its issues and of its votes."""
+    values: dict[str, Any] = {"election_id": election_id}
+    with connection.cursor() as cursor:
+        cursor.execute(statements["read_moments"], values)
+        return list(cursor.fetchall())
+
+
 def newest_ledger_time(election_id: int) -> datetime | None:
     """Return the newest ledger time of an election."""
     constituencies = Constituency.objects.filter(election_id=election_id)

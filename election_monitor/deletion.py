@@ -11,6 +11,7 @@ from anomalies.models import (
     AlertEvent,
     AlertNote,
     Evaluation,
+    HourMoments,
     RuleSetting,
     RuleSettingEvent,
     StationReport,
@@ -54,7 +55,7 @@ GUARDS = [
     "anomalies.RuleSettingEvent:append_only",
 ]
 # Kinds of rows that belong to an election.
-KINDS = 26
+KINDS = 27
 # Updates of the queue name what they are about: kind:id.
 ELECTION_SCOPES = ["election", "totals", "series", "history", "evaluate"]
 
@@ -115,6 +116,7 @@ def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:
     yield settings
     yield Evaluation.objects.filter(election=election)
     yield StationReport.objects.filter(election=election)
+    yield HourMoments.objects.filter(constituency_id__in=ids)
     yield Discrepancy.objects.filter(constituency_id__in=ids)
     yield ElectionMinute.objects.filter(election=election)
     yield MinuteStats.objects.filter(constituency_id__in=ids)

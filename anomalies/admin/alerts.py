@@ -43,7 +43,7 @@ STATUS_BADGES = {
 }
 
 
-# Heading -> how a window of the evidence fills its column: S01, and S15.
+# Heading -> how a window of the evidence fills its column: S01, S15, and S06.
 Column = Callable[[dict[str, Any]], str]
 FLOW_COLUMNS: dict[str, Column] = {
     "window": lambda window: f"{window['hours']} h",
@@ -59,6 +59,12 @@ GAP_COLUMNS: dict[str, Column] = {
     "beyond the other ballots": lambda window: f"{window['apart']:+,.0f}",
     "the others had": lambda window: f"{window['twins_had']:,.0f}",
     "usually apart": lambda window: f"{window['mean']:.1f}",
+    "p": lambda window: f"{window['p']:.2g}",
+}
+EVEN_COLUMNS: dict[str, Column] = {
+    "window": lambda window: f"{window['hours']} h",
+    "D": lambda window: f"{window['D']:,.1f}",
+    "usually": lambda window: f"{window['df']:,.0f}",
     "p": lambda window: f"{window['p']:.2g}",
 }
 
@@ -326,7 +332,7 @@ class AlertAdmin(BigTableAdmin[Alert]):
         windows = obj.evidence.get("windows", [])
         if not windows:
             return cells.NOTHING
-        columns = FLOW_COLUMNS if "counted" in windows[0] else GAP_COLUMNS
+        columns = _columns(windows[0])
         return _table(
             list(columns),
             [[show(window) for show in columns.values()] for window in windows],
@@ -392,3 +398,10 @@ def _zone(alert: Alert) -> tzinfo:
     """Return the zone in which people read the hours of an alert."""
     place = alert.constituency
     return place.zone if place else ZoneInfo(alert.election.timezone)
+
+
+def _columns(window: dict[str, Any]) -> dict[str, Column]:
+    """Return the columns of windows that look like this one."""
+    if "counted" in window:
+        return FLOW_COLUMNS
+    return EVEN_COLUMNS if "df" in window else GAP_COLUMNS

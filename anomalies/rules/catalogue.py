@@ -102,6 +102,30 @@ _ALL = (
         "an outage that struck some of them",
     ),
     _statistical(
+        "S06",
+        "Too regular",
+        "The minutes are more alike than chance lets them be.",
+        "a queue that lets in so many a minute, or a platform at its limit",
+    ),
+    _statistical(
+        "S07",
+        "Constant rate",
+        "Ballots come at a constant rate, or hours have equal numbers.",
+        "a queue that lets in one after the other; of many constituencies a few by chance",
+    ),
+    _statistical(
+        "S08",
+        "Burst in one second",
+        "One second holds more than the minutes around it lead to expect.",
+        "a backlog that was written at once, or time stamps set by a server",
+    ),
+    _statistical(
+        "S09",
+        "Silence within the hour",
+        "Nothing comes for longer than the flow of the hour leaves to chance.",
+        "an outage, or a break of a polling place where people vote together",
+    ),
+    _statistical(
         "S11",
         "Bulletins not cast",
         "The share of bulletins that were not cast is not that of the peers.",

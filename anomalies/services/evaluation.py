@@ -16,13 +16,16 @@ from anomalies.rules.baseline import Assumptions
 from anomalies.rules.counts import Floats
 from anomalies.rules.findings import Finding, Severity, Unverifiable
 from anomalies.rules.panels import Ints
+from anomalies.rules.within import Moments
 from anomalies.services.alerts import AlertService, Reconciled
 from anomalies.services.announcing import announce
 from anomalies.services.evidence import software
 from anomalies.services.logical import LogicalRules
+from anomalies.services.moments import HourMomentsService, moments
 from anomalies.services.panels import ONE_HOUR, Panels, panels
 from anomalies.services.statistical import StatisticalRules, Terms
 from anomalies.services.webhooks import Change, WebhookService
+from anomalies.services.within import WITHIN
 from anomalies.sql import statements
 from elections.locks import Lock, lock_constituencies, lock_until_commit
 from elections.models import Election, ElectionStatus
@@ -32,7 +35,11 @@ from metrics.services.update_handlers import tell
 
 logger = structlog.get_logger(__name__)
 
-STATISTICAL = ("S01", "S02", "S03", "S04", "S05", "S11", "S12", "S15", "S16")
+STATISTICAL = (
+    *("S01", "S02", "S03", "S04", "S05"),
+    *WITHIN,
+    *("S11", "S12", "S15", "S16"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,10 @@ class AnomalyService:
         return self.write(self.assess(election_id, now=now), now=now)
 
     def assess(self, election_id: int, *, now: datetime) -> Assessment:
-        """Apply all rules to the hours that are over, and write nothing."""
+        """Apply all rules to the hours that are over.
+
+        Writes nothing but what it counted inside hours, which no rule has a say in.
+        """
         found = Assessment(election_id, now, closed_until(election_id, now=now))
         settings = queries.rule_settings(election_id)
         terms = Terms(
@@ -82,7 +92,8 @@ class AnomalyService:
         if found.until is not None:
             rows = queries.flow_rows(election_id)
             if compared := panels(rows, until=found.until):
-                _apart(found, lambda: _assess_flow(found, compared, terms))
+                inside = _inside_hours(found, compared, terms, found.until)
+                _apart(found, lambda: _assess_flow(found, compared, terms, inside))
         _assess_logic(found, terms, now)
         return found
 
@@ -148,8 +159,33 @@ def _apart(found: Assessment, rules: Callable[[], None]) -> None:
         ]
 
 
-def _assess_flow(found: Assessment, compared: Panels, terms: Terms) -> None:
-    rules = StatisticalRules(compared, election_id=found.election_id, terms=terms)
+def _inside_hours(
+    found: Assessment, compared: Panels, terms: Terms, until: datetime
+) -> dict[str, Moments] | None:
+    """Return what lies inside the hours; None where it failed, which stops no others."""
+    if terms.off.issuperset(WITHIN):
+        return None
+    try:
+        HourMomentsService().refresh(found.election_id, until=until)
+        return moments(found.election_id, compared)
+    except Exception:
+        logger.exception("Counting inside hours failed", election_id=found.election_id)
+        found.unverifiable += [
+            Unverifiable(rule=rule, constituency=None, reason="rule_failed")
+            for rule in WITHIN
+        ]
+        return None
+
+
+def _assess_flow(
+    found: Assessment,
+    compared: Panels,
+    terms: Terms,
+    inside: dict[str, Moments] | None,
+) -> None:
+    rules = StatisticalRules(
+        compared, election_id=found.election_id, terms=terms, moments=inside
+    )
     findings = list(rules.findings())
     counts = list(_counts(compared, rules.flagged_rules()))
     scores = list(_scores(compared, rules.scores))

@@ -30,6 +30,7 @@ from anomalies.rules.verdicts import (
     constituency_p,
     false_discovery,
 )
+from anomalies.rules.within import Moments
 from anomalies.services.evidence import (
     flow_evidence,
     gap_evidence,
@@ -38,6 +39,7 @@ from anomalies.services.evidence import (
     software,
 )
 from anomalies.services.panels import FOREVER, Panels
+from anomalies.services.within import WITHIN, Levels, WithinHours
 
 ISSUED, CAST = "bulletins_issued", "votes_cast"
 BOTH = "both"
@@ -71,10 +73,17 @@ class StatisticalRules:
     """Judges all hours of an election at once: no hour knows of a later one."""
 
     def __init__(
-        self, panels: Panels, *, election_id: int, terms: Terms | None = None
+        self,
+        panels: Panels,
+        *,
+        election_id: int,
+        terms: Terms | None = None,
+        moments: Mapping[str, Moments] | None = None,
     ) -> None:
         self.panels, self.election_id = panels, election_id
         self.terms = terms or Terms()
+        # None: nobody knows what lies inside the hours, and S06 to S09 say nothing.
+        self.moments = moments
 
     @cached_property
     def series(self) -> dict[str, Series]:
@@ -82,6 +91,19 @@ class StatisticalRules:
         return {
             name: Series.judged(panel) for name, panel in self.panels.panels.items()
         }
+
+    @cached_property
+    def within(self) -> WithinHours | None:
+        """Return the rules that look inside the hours; None without moments."""
+        if self.moments is None:
+            return None
+        return WithinHours(
+            self.panels,
+            self.series,
+            self.moments,
+            election_id=self.election_id,
+            off=self.terms.off,
+        )
 
     @property
     def issued(self) -> Panel:
@@ -131,6 +153,8 @@ class StatisticalRules:
             p = np.full(self.issued.counts.shape, np.nan)
             p[:, -1] = shares.p
             found[Test(rule, BOTH)] = p
+        if self.within:
+            found |= self.within.tests()
         return {test: p for test, p in found.items() if test.rule not in self.terms.off}
 
     @cached_property
@@ -174,6 +198,9 @@ class StatisticalRules:
             yield from self._of_series(name, series)
         yield from self._of_shares()
         yield from self._of_all()
+        if self.within:
+            reported = {rule: self.terms.level(rule) for rule in WITHIN}
+            yield from self.within.findings(Levels(self.q, self.tests, reported))
 
     def unverifiable(self) -> Iterator[Unverifiable]:
         """Yield the constituencies of which S01 could say nothing in the last hour."""
@@ -182,6 +209,8 @@ class StatisticalRules:
             yield Unverifiable(
                 rule="S01", constituency=int(self.panels.ids[row]), reason="no_peers"
             )
+        if self.within:
+            yield from self.within.unverifiable()
 
     def _of_series(self, name: str, series: Series) -> Iterator[Finding]:
         first_clock = series.panel.first_clock

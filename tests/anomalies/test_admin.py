@@ -68,6 +68,16 @@ def test_the_page_says_in_words_what_was_seen(client, staff, alert):
     assert "<td>186</td><td>18.6</td><td>+156 … +177</td>" in text
 
 
+def test_the_page_shows_how_even_minutes_are(client, staff):
+    window = {"hours": 6, "D": 168.4, "df": 324.0, "p": 3e-14}
+    alert = make_alert(rule="S06", excess=None, evidence={"windows": [window]})
+
+    text = client.get(page(alert)).content.decode()
+
+    assert "The minutes are more alike than chance lets them be." in text
+    assert "<td>6 h</td><td>168.4</td><td>324</td><td>3e-14</td>" in text
+
+
 def test_an_alert_goes_from_active_to_resolved(client, staff, alert):
     save(client, alert, status="investigating", assigned_to=staff.pk, note="Called.")
     alert.refresh_from_db()
