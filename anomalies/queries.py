@@ -19,7 +19,7 @@ from anomalies.models import (
 )
 from anomalies.sql import statements
 from anomalies.wording import title
-from elections.models import Constituency
+from elections.models import Constituency, Election
 from metrics.models import HourlyStats
 from metrics.open_alerts import OpenAlert
 from transactions.models import FeedHour
@@ -102,10 +102,19 @@ def evaluated_until(election_id: int) -> datetime | None:
     return evaluations.values_list("until", flat=True).first()
 
 
-def is_evaluated_after(election_id: int, moment: datetime) -> bool:
-    """Tell whether an election was evaluated with data of a later moment."""
+def ended_after(moment: datetime) -> list[int]:
+    """Return the elections that ended after a moment, or will."""
+    ended = Election.objects.filter(ends_at__gt=moment).order_by("id")
+    return list(ended.values_list("id", flat=True))
+
+
+def is_evaluated_after(election_id: int, moment: datetime, *, now: datetime) -> bool:
+    """Tell whether an election was evaluated with data of a later moment.
+
+    A time beyond `now` was written by a clock that ran ahead: it says nothing.
+    """
     evaluations = Evaluation.objects.filter(
-        election_id=election_id, evaluated_at__gt=moment
+        election_id=election_id, evaluated_at__gt=moment, evaluated_at__lte=now
     )
     return evaluations.exists()
 

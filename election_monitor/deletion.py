@@ -77,7 +77,9 @@ def delete_simulated_election(
     """
     with transaction.atomic(), pgtrigger.ignore(*GUARDS):
         # First, as the worker does: it meets the election's row only when it commits.
-        lock_until_commit(Lock.SERIES, Election.objects.only("id").get(slug=slug).pk)
+        election_id = Election.objects.only("id").get(slug=slug).pk
+        lock_until_commit(Lock.SERIES, election_id)
+        lock_until_commit(Lock.ALERTS, election_id)
         election = Election.objects.select_for_update().get(slug=slug)
         if not election.is_simulated:
             raise NotSimulated(f"{slug} is a real election: nothing of it is deleted.")

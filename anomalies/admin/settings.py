@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -54,6 +55,14 @@ class RuleSettingAdmin(admin.ModelAdmin[RuleSetting]):
     def delete_model(self, request: Any, obj: RuleSetting) -> None:
         super().delete_model(request, obj)
         ask_by_hand(obj.election_id, now=timezone.now())
+
+    def delete_queryset(
+        self, request: HttpRequest, queryset: "QuerySet[RuleSetting]"
+    ) -> None:
+        elections = set(queryset.values_list("election_id", flat=True))
+        super().delete_queryset(request, queryset)
+        for election_id in sorted(elections):
+            ask_by_hand(election_id, now=timezone.now())
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         # Another election or rule is another setting.

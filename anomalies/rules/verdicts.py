@@ -67,6 +67,8 @@ def false_discovery(tests: Tests) -> dict[Test, Floats]:
     An hour is one tick: reporting all with q ≤ .05 makes at most one tick in twenty
     report anything in an election without anomalies.
     """
+    if not tests:
+        return {}
     stacked = np.stack(list(tests.values()))
     q = np.stack(
         [benjamini_hochberg(stacked[:, :, hour]) for hour in range(stacked.shape[2])],

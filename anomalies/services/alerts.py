@@ -111,10 +111,14 @@ class AlertService:
             place = (finding.rule, finding.constituency)
             alert = _same(known.get(place, []), finding, seen)
             if alert is None:
-                done.opened.append(_open(finding, now))
+                alert = _open(finding, now)
+                known.setdefault(place, []).append(alert)
+                seen.add(alert.pk)
+                done.opened.append(alert)
                 continue
             seen.add(alert.pk)
-            if _update(alert, finding, now):
+            others = {item.started_hour for item in known[place] if item != alert}
+            if _update(alert, finding, now, taken=others):
                 done.changed.append(alert)
         unsaid = set(silent)
         for alert in (item for alerts in known.values() for item in alerts):
@@ -270,6 +274,8 @@ def _joined(parts: Sequence[Finding]) -> Finding:
         first,
         started_hour=min(part.started_hour for part in parts),
         ended_hour=max(part.ended_hour for part in parts),
+        # What one part explains is not explained for the others.
+        closed=first.closed if all(part.closed for part in parts) else "",
         evidence={**first.evidence, "also": also},
     )
 
@@ -290,11 +296,10 @@ def _same(
         for alert in candidates
         if alert.pk not in seen and _is_same(alert, finding)
     ]
-    # Two alerts of one place cannot begin in the same hour.
     near.sort(
         key=lambda alert: (
-            alert.started_hour != finding.started_hour,
             not alert.is_open,
+            alert.started_hour != finding.started_hour,
             alert.pk,
         )
     )
@@ -339,9 +344,17 @@ def _open(finding: Finding, now: datetime) -> Alert:
     )
 
 
-def _update(alert: Alert, finding: Finding, now: datetime) -> bool:
-    """Give the alert the figures of the finding; tell whether anything was different."""
+def _update(
+    alert: Alert, finding: Finding, now: datetime, *, taken: Collection[datetime]
+) -> bool:
+    """Give the alert the figures of the finding; tell whether anything was different.
+
+    Two alerts of one place cannot begin in the same hour: where another one does, this
+    keeps its beginning.
+    """
     figures = _figures(finding)
+    if finding.started_hour in taken:
+        figures["started_hour"] = alert.started_hour
     if finding.rule in OF_A_STATE:
         figures["started_hour"] = min(alert.started_hour, finding.started_hour)
     different = {

@@ -1,8 +1,8 @@
 """One evaluation of an election: read once, computed outside any transaction, written in one."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,13 +27,16 @@ from anomalies.services.statistical import StatisticalRules, Terms
 from anomalies.services.webhooks import Change, WebhookService
 from anomalies.services.within import WITHIN
 from anomalies.sql import statements
-from elections.locks import Lock, lock_constituencies, lock_until_commit
+from elections.locks import Lock, lock_constituencies, try_lock_until_commit
 from elections.models import Election, ElectionStatus
 from metrics import update_queries
 from metrics.services.freshness import forget_constituencies
 from metrics.services.update_handlers import tell
+from metrics.services.updates import NotNow
 
 logger = structlog.get_logger(__name__)
+
+TAKEN_SECONDS = 1.0
 
 STATISTICAL = (
     *("S01", "S02", "S03", "S04", "S05"),
@@ -65,6 +68,8 @@ class Assessment:
     counts: list[tuple[int, datetime, int]] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     tests: int = 0
+    # Whether the statistical rules ran: else their figures stay as they are.
+    has_flow: bool = False
 
 
 class AnomalyService:
@@ -89,12 +94,12 @@ class AnomalyService:
             off=frozenset(rule for rule, item in settings.items() if not item.is_on),
             q={rule: item.q for rule, item in settings.items() if item.q is not None},
         )
-        if found.until is not None:
-            rows = queries.flow_rows(election_id)
-            if compared := panels(rows, until=found.until):
-                inside = _inside_hours(found, compared, terms, found.until)
-                _apart(found, lambda: _assess_flow(found, compared, terms, inside))
+        _apart(found, lambda: _assess_flows(found, terms))
         _assess_logic(found, terms, now)
+        # Of a rule that is off nothing is left open.
+        found.unverifiable = [
+            item for item in found.unverifiable if item.rule not in terms.off
+        ]
         return found
 
     def write(self, found: Assessment, *, now: datetime) -> Reconciled:
@@ -104,9 +109,12 @@ class AnomalyService:
 
         Raises:
             NotInTransaction: no transaction is open.
+            NotNow: another worker is at it, or the election is being deleted.
         """
-        lock_until_commit(Lock.ALERTS, found.election_id)
-        if queries.is_evaluated_after(found.election_id, found.assessed_at):
+        if not try_lock_until_commit(Lock.ALERTS, found.election_id):
+            raise NotNow("Another worker writes these alerts.", seconds=TAKEN_SECONDS)
+        if queries.is_evaluated_after(found.election_id, found.assessed_at, now=now):
+            logger.info("A later assessment is written", election_id=found.election_id)
             return Reconciled()
         done = AlertService().reconcile(
             found.election_id,
@@ -114,7 +122,8 @@ class AnomalyService:
             silent={(item.rule, item.constituency) for item in found.unverifiable},
             now=now,
         )
-        _write_figures(found)
+        if found.has_flow:
+            _write_figures(found)
         Evaluation.objects.update_or_create(
             election_id=found.election_id,
             defaults={
@@ -142,8 +151,8 @@ def closed_until(election_id: int, *, now: datetime) -> datetime | None:
     # A time stamp is the sender's word: one in the future closes nothing.
     moment = min(newest, now).astimezone(UTC)
     hour = moment.replace(minute=0, second=0, microsecond=0)
-    election = Election.objects.get(pk=election_id)
-    is_over = election.status_at(now) == ElectionStatus.COMPLETED
+    election = Election.objects.filter(pk=election_id).first()
+    is_over = election and election.status_at(now) == ElectionStatus.COMPLETED
     return hour + ONE_HOUR if is_over else hour
 
 
@@ -153,10 +162,7 @@ def _apart(found: Assessment, rules: Callable[[], None]) -> None:
         rules()
     except Exception:
         logger.exception("Statistical rules failed", election_id=found.election_id)
-        found.unverifiable += [
-            Unverifiable(rule=rule, constituency=None, reason="rule_failed")
-            for rule in STATISTICAL
-        ]
+        found.unverifiable += _all_of(STATISTICAL, "rule_failed")
 
 
 def _inside_hours(
@@ -197,6 +203,22 @@ def _assess_flow(
     found.tests = rules.test_count
 
 
+def _assess_flows(found: Assessment, terms: Terms) -> None:
+    if found.until is None:
+        return
+    compared = panels(queries.flow_rows(found.election_id), until=found.until)
+    if compared is None:
+        found.unverifiable += _all_of(STATISTICAL, "no_hours")
+        return
+    inside = _inside_hours(found, compared, terms, found.until)
+    _assess_flow(found, compared, terms, inside)
+    found.has_flow = True
+
+
+def _all_of(rules: Iterable[str], reason: str) -> list[Unverifiable]:
+    return [Unverifiable(rule=rule, constituency=None, reason=reason) for rule in rules]
+
+
 def _assess_logic(found: Assessment, terms: Terms, now: datetime) -> None:
     """Add what is either true or false; its rules keep apart by themselves."""
     election = Election.objects.get(pk=found.election_id)
@@ -207,15 +229,13 @@ def _assess_logic(found: Assessment, terms: Terms, now: datetime) -> None:
     _count_violations(found, findings)
     # After the rates of false alarms were settled: as p = 0, fifty violations would lift
     # clean constituencies, too.
-    broken = {item.constituency for item in findings if _is_broken(item)}
-    found.scores = [
-        replace(item, score=1.0) if item.constituency in broken else item
-        for item in found.scores
-    ]
-
-
-def _is_broken(finding: Finding) -> bool:
-    return finding.severity is Severity.CRITICAL and finding.constituency is not None
+    broken = {
+        item.constituency
+        for item in findings
+        if item.constituency is not None and item.severity is Severity.CRITICAL
+    }
+    found.scores = [item for item in found.scores if item.constituency not in broken]
+    found.scores += [Score(pk, 1.0) for pk in sorted(broken)]
 
 
 def _count_violations(found: Assessment, findings: Sequence[Finding]) -> None:

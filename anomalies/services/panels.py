@@ -16,8 +16,10 @@ from elections.names import normalise
 ONE_HOUR = timedelta(hours=1)
 # The column of a close that nobody tells: beyond any vote.
 FOREVER = 10_000
-# Longer than any vote: one opening that is years off must not make a panel of years.
+# Longer than any vote: one time stamp that is years off must not make a panel of years.
 MOST_HOURS = 45 * 24
+# After the last close only late rows come, which belong to no hour of the vote.
+AFTER_CLOSE = timedelta(days=1)
 # Further ballots of a district are told from the first by this, as published.
 BALLOT_SUFFIX = re.compile(r"_\d+$")
 
@@ -57,7 +59,11 @@ def panels(rows: Sequence[FlowRow], *, until: datetime) -> Panels | None:
     first = _first_hour(rows)
     if first is None or first + ONE_HOUR > until:
         return None
-    first = max(first, until - MOST_HOURS * ONE_HOUR)
+    closes = [row.closes_at for row in rows if row.closes_at and row.hours]
+    if closes:
+        until = min(until, _full_hour(max(closes) + AFTER_CLOSE))
+        first = max(first, until - MOST_HOURS * ONE_HOUR)
+    until = min(until, first + MOST_HOURS * ONE_HOUR)
     columns = int((until - first) // ONE_HOUR)
     grid = _Grid(first, columns)
     shared = {

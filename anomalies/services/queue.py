@@ -4,7 +4,7 @@ evaluate:<id>  apply all rules to the hours of an election that are over
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -30,6 +30,8 @@ KIND = "evaluate"
 NEW_HOUR_SECONDS = 5.0
 # Late rows of a bulk load come by the thousand; one evaluation serves them all.
 LATE_DATA_SECONDS = 30.0
+# So long after its end an election is looked at again and again.
+AFTERMATH = timedelta(hours=24)
 
 
 def register_handlers() -> None:
@@ -84,13 +86,18 @@ def ask_by_hand(election_id: int, *, now: datetime) -> None:
 
 
 def ask_for_due(now: datetime) -> int:
-    """Ask for an evaluation of the elections that are going on; return how many.
+    """Ask for an evaluation of the elections that go on or have just ended; return how many.
 
-    Their feeds may have fallen silent, which no change announces.
+    Their feeds may have fallen silent, which no change announces, and what is told an hour
+    late has to be told of the last hours, too.
     """
+    ids = {
+        *update_queries.active_election_ids(now),
+        *queries.ended_after(now - AFTERMATH),
+    }
     wanted = [
         Request(f"{KIND}:{election_id}")
-        for election_id in update_queries.active_election_ids(now)
+        for election_id in sorted(ids)
         if closed_until(election_id, now=now) is not None
     ]
     with transaction.atomic():

@@ -169,7 +169,8 @@ class StatisticalRules:
 
     @cached_property
     def _test_counts(self) -> Ints:
-        counts = [np.count_nonzero(~np.isnan(p), axis=0) for p in self.tests.values()]
+        counts = [np.zeros(self.panels.columns, dtype=np.int64)]
+        counts += [np.count_nonzero(~np.isnan(p), axis=0) for p in self.tests.values()]
         return np.asarray(np.sum(counts, axis=0), dtype=np.int64)
 
     @cached_property
@@ -203,12 +204,19 @@ class StatisticalRules:
             yield from self.within.findings(Levels(self.q, self.tests, reported))
 
     def unverifiable(self) -> Iterator[Unverifiable]:
-        """Yield the constituencies of which S01 could say nothing in the last hour."""
+        """Yield the constituencies of which rules could say nothing in the last hour."""
         flow, is_open = self.series[ISSUED].flow, self.issued.is_open
         for row in np.flatnonzero(is_open[:, -1] & np.isnan(flow.p[:, -1])):
             yield Unverifiable(
                 rule="S01", constituency=int(self.panels.ids[row]), reason="no_peers"
             )
+        for rule, shares in self.shares.items():
+            for row in np.flatnonzero(np.isnan(shares.p)):
+                yield Unverifiable(
+                    rule=rule,
+                    constituency=int(self.panels.ids[row]),
+                    reason="not_comparable",
+                )
         if self.within:
             yield from self.within.unverifiable()
 

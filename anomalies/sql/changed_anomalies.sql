@@ -3,14 +3,18 @@
 -- arrays of constituencies and their scores.
 -- Returns: their ids.
 WITH wanted AS (
-    SELECT *
+    -- By the hour of UTC: those of zones with half hours begin within it.
+    SELECT constituency_id, date_trunc('hour', hour, 'UTC') AS utc_hour,
+        sum(anomaly_count)::int AS anomaly_count
     FROM unnest(
         %(constituencies)s::bigint[], %(hours)s::timestamptz[], %(counts)s::int[]
-    ) AS wanted (constituency_id, hour, anomaly_count)
+    ) AS told (constituency_id, hour, anomaly_count)
+    GROUP BY 1, 2
 )
 SELECT stats.constituency_id
 FROM metrics_hourlystats AS stats
-LEFT JOIN wanted USING (constituency_id, hour)
+LEFT JOIN wanted ON wanted.constituency_id = stats.constituency_id
+    AND wanted.utc_hour = date_trunc('hour', stats.hour, 'UTC')
 WHERE stats.election_id = %(election_id)s
     AND stats.anomaly_count <> COALESCE(wanted.anomaly_count, 0)
 UNION

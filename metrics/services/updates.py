@@ -393,7 +393,8 @@ def _groups(claimed: Sequence[ClaimedUpdate]) -> list[list[ClaimedUpdate]]:
     for update in claimed:
         group = update.kind if update.kind in _handlers_of_many else update.id
         groups.setdefault(group, []).append(update)
-    return list(groups.values())
+    # What has to be computed first keeps nobody waiting who was claimed with it.
+    return sorted(groups.values(), key=lambda group: group[0].kind in _preparations)
 
 
 def _handler_of(updates: Sequence[ClaimedUpdate], now: datetime) -> HandlerOfMany:

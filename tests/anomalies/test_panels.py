@@ -107,10 +107,21 @@ def test_without_times_the_first_ballot_opens_and_nothing_closes():
 
 
 def test_an_opening_that_is_years_off_makes_no_panel_of_years():
-    found = laid_out(row(opens_at=datetime(2010, 1, 1, tzinfo=UTC)))
+    early = row(opens_at=datetime(2010, 1, 1, tzinfo=UTC))
+    found = laid_out(early, row(2))
 
-    assert found.columns == MOST_HOURS
-    assert found.panels["bulletins_issued"].counts.sum() == 6
+    assert found.columns <= MOST_HOURS
+    assert found.panels["bulletins_issued"].counts.sum() == 12
+
+
+def test_a_row_that_comes_years_later_leaves_the_vote_where_it_is():
+    found = laid_out(row(), until=datetime(2031, 1, 1, tzinfo=UTC))
+    endless = laid_out(row(closes_at=None), until=datetime(2031, 1, 1, tzinfo=UTC))
+
+    for each in (found, endless):
+        assert each.first_hour == OPENS
+        assert each.columns <= MOST_HOURS
+        assert each.panels["bulletins_issued"].counts.sum() == 6
 
 
 def test_a_surplus_that_was_rolled_back_is_no_negative_count():
