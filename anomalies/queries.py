@@ -10,9 +10,11 @@ from django.db import connection
 from django.db.models import Case, F, IntegerField, Max, QuerySet, When
 
 from anomalies.models import (
+    OPEN,
     Alert,
     AlertEvent,
     AlertNote,
+    AlertStatus,
     Evaluation,
     RuleSetting,
     Severity,
@@ -171,6 +173,13 @@ def notes(alert_id: int) -> "QuerySet[AlertNote]":
     return (
         AlertNote.objects.filter(alert=alert_id).select_related("author").order_by("id")
     )
+
+
+def status_before_cleared(alert_id: int) -> str:
+    """Return how far somebody was with an alert before the rules cleared it."""
+    events = AlertEvent.objects.filter(pgh_obj=alert_id, status__in=OPEN)
+    last = events.order_by("-pgh_id").values_list("status", flat=True).first()
+    return last or AlertStatus.ACTIVE
 
 
 def history(alert_id: int) -> "QuerySet[AlertEvent]":

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
 
+from anomalies import queries
 from anomalies.models import OPEN, Alert, AlertNote, AlertStatus
 from anomalies.rules.findings import Finding, Severity
 from anomalies.services.announcing import announce
@@ -374,7 +375,7 @@ def _status_of(alert: Alert, finding: Finding) -> dict[str, Any]:
     if finding.closed and alert.is_open:
         return {"status": AlertStatus.CLEARED, "reason": finding.closed}
     if not finding.closed and alert.status == AlertStatus.CLEARED:
-        return {"status": AlertStatus.ACTIVE, "reason": ""}
+        return {"status": queries.status_before_cleared(alert.pk), "reason": ""}
     return {}
 
 

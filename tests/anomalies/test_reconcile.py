@@ -15,7 +15,7 @@ from anomalies.services.queue import ask_for_due
 from elections.models import Election
 from metrics.models import HourlyStats, MetricsUpdate
 from tests.anomalies.factories import FOUND_AT, HOUR
-from tests.factories import make_constituency, make_election
+from tests.factories import make_constituency, make_election, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +103,19 @@ def test_a_finding_that_comes_back_opens_its_alert_again(place):
     reconcile(place, finding(place, 0, 0))
 
     assert hours() == [(0, 0, "active")]
+
+
+def test_who_was_at_it_finds_it_as_it_was(place):
+    reconcile(place, finding(place, 0, 0))
+    [alert] = Alert.objects.all()
+    AlertService().change(
+        alert.pk, version=1, by=make_staff(), now=FOUND_AT, status="investigating"
+    )
+    reconcile(place)
+
+    reconcile(place, finding(place, 0, 0))
+
+    assert hours() == [(0, 0, "investigating")]
 
 
 def test_issues_that_rise_while_votes_fall_are_one_alert(place):
