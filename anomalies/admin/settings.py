@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from anomalies.models import RuleSetting
 from anomalies.rules.catalogue import RULES
-from anomalies.rules.verdicts import WARNING_Q
+from anomalies.rules.episodes import WARNING_Q
 from anomalies.services.queue import ask_by_hand
 
 EFFECT = (

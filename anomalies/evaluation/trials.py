@@ -8,11 +8,10 @@ import numpy as np
 from anomalies.evaluation.variants import variant
 from anomalies.evaluation.worlds import SERIES, Election, Laboratory, Strike
 from anomalies.rules.counts import Floats, negative_binomial_score
+from anomalies.rules.episodes import LONGEST_GAP, WARNING_Q
 from anomalies.rules.flow import two_sided
 from anomalies.rules.panels import Truths
 from anomalies.rules.verdicts import (
-    EPISODE_GAP,
-    WARNING_Q,
     Series,
     Test,
     anomaly_scores,
@@ -33,8 +32,6 @@ MIXED_SHARE = 0.4
 # Ballots of an hour of a constituency, averaged over the vote.
 SIZES = {"below 5": (0.0, 5.0), "5 to 20": (5.0, 20.0), "above 20": (20.0, np.inf)}
 LEVELS = (0.8, 0.9, 0.95, 0.99)
-# An alarm up to so many hours after an injection is an echo of it.
-ECHO_HOURS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +201,6 @@ class Judge:
 
 def _delay(alarm: Truths, strike: Strike) -> int | None:
     found = np.flatnonzero(
-        alarm[strike.row, strike.first : strike.last + EPISODE_GAP + 1]
+        alarm[strike.row, strike.first : strike.last + LONGEST_GAP + 1]
     )
     return int(found[0]) if found.size else None

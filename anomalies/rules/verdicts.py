@@ -12,12 +12,6 @@ from anomalies.rules.counts import Floats
 from anomalies.rules.flow import Flow, flow
 from anomalies.rules.panels import Panel
 
-# Of what is reported as a warning, and as something to glance at, so much is chance.
-WARNING_Q = 0.05
-INFO_Q = 0.20
-# Hours between two alarms of one rule that are still one episode.
-EPISODE_GAP = 2
-
 
 class Test(NamedTuple):
     """A rule and the series it looked at."""
@@ -93,8 +87,3 @@ def anomaly_scores(p: Floats) -> Floats:
     NaN where there was no test.
     """
     return 1 - benjamini_hochberg(p)
-
-
-def evidence_strength(p: Floats) -> Floats:
-    """Return −log10 p, to rank what the score no longer tells apart."""
-    return -np.log10(np.maximum(p, 1e-300))

@@ -13,6 +13,7 @@ from django.db.models import F
 
 from anomalies import queries
 from anomalies.models import OPEN, Alert, AlertNote, AlertStatus
+from anomalies.rules.episodes import LONGEST_GAP
 from anomalies.rules.findings import Finding, Severity
 from anomalies.services.announcing import announce
 from anomalies.services.evidence import storable
@@ -20,7 +21,7 @@ from anomalies.services.webhooks import Change, WebhookService
 from elections.locks import Lock, lock_until_commit
 
 # Hours between two findings of one rule and place that are still one alert.
-EPISODE_GAP = timedelta(hours=2)
+EPISODE_GAP = timedelta(hours=LONGEST_GAP)
 # Rules that tell of a state, not of hours: their alert goes on while the state does.
 OF_A_STATE = {"H01", "H02", "S11", "S12"}
 GRAVITY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}

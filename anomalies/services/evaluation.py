@@ -33,6 +33,7 @@ from metrics import update_queries
 from metrics.services.freshness import forget_constituencies
 from metrics.services.update_handlers import tell
 from metrics.services.updates import NotNow
+from transactions.loader.patience import DATABASE_AWAY
 
 logger = structlog.get_logger(__name__)
 
@@ -160,6 +161,9 @@ def _apart(found: Assessment, rules: Callable[[], None]) -> None:
     """Let rules that fail say so, and stop no others."""
     try:
         rules()
+    except DATABASE_AWAY:
+        # No fault of a rule: the update is tried again.
+        raise
     except Exception:
         logger.exception("Statistical rules failed", election_id=found.election_id)
         found.unverifiable += _all_of(STATISTICAL, "rule_failed")
@@ -174,12 +178,11 @@ def _inside_hours(
     try:
         HourMomentsService().refresh(found.election_id, until=until)
         return moments(found.election_id, compared)
+    except DATABASE_AWAY:
+        raise
     except Exception:
         logger.exception("Counting inside hours failed", election_id=found.election_id)
-        found.unverifiable += [
-            Unverifiable(rule=rule, constituency=None, reason="rule_failed")
-            for rule in WITHIN
-        ]
+        found.unverifiable += _all_of(WITHIN, "rule_failed")
         return None
 
 

@@ -29,6 +29,7 @@ from anomalies.rules.logical import (
 )
 from anomalies.rules.logical.rule import ONE_HOUR
 from elections.models import Election
+from transactions.loader.patience import DATABASE_AWAY
 from transactions.operations import Operation
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,9 @@ class _Tick:
             # A statement that fails would spoil the transaction of the rules to come.
             with transaction.atomic():
                 return list(answers())
+        except DATABASE_AWAY:
+            # No fault of the rule: the update is tried again.
+            raise
         except Exception:
             logger.exception(
                 "A logical rule failed",

@@ -10,6 +10,7 @@ import numpy as np
 from anomalies.rules.casting import cast_outages
 from anomalies.rules.counts import Floats
 from anomalies.rules.episodes import (
+    WARNING_Q,
     Episode,
     catch_ups,
     episodes,
@@ -23,7 +24,6 @@ from anomalies.rules.panels import Ints, Panel
 from anomalies.rules.shares import Shares, abandonment, turnout
 from anomalies.rules.system import dispersion_shock, regional_sync, total_flow
 from anomalies.rules.verdicts import (
-    WARNING_Q,
     Series,
     Test,
     anomaly_scores,

@@ -6,7 +6,7 @@ from functools import partial
 from operator import add
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from scipy import stats
 
@@ -214,6 +214,20 @@ def test_rules_that_fail_say_so_and_clear_nothing(loaded, monkeypatch):
 
     assert list(alerts().values("pk", "status", "version")) == before
     assert Evaluation.objects.get().unverifiable["S01"] == {"rule_failed": 0}
+
+
+def test_a_database_that_is_away_is_no_fault_of_a_rule(loaded, monkeypatch):
+    election, _ = loaded
+
+    def lost(self):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(StatisticalRules, "findings", lost)
+
+    with pytest.raises(OperationalError):
+        evaluate(election)
+
+    assert not Evaluation.objects.exists()
 
 
 def broken(self):
