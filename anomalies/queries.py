@@ -48,6 +48,9 @@ class FlowRow:
     hours: list[datetime]
     issued: list[int]
     cast_votes: list[int]
+    # Of all calls of the hour, and those of them that the contract refused.
+    calls: list[int]
+    rejected: list[int]
 
 
 def flow_rows(election_id: int) -> list[FlowRow]:

@@ -110,7 +110,7 @@ def try_election(preset: str, *, seed: int, constituencies: int) -> Trial:
 
 def try_variant(name: str, *, seed: int) -> Trial:
     """Judge one election that breaks an assumption, without any injection."""
-    tests = Series.judged(variant(name, seed=seed)).tests(SERIES[1])
+    tests = Series(variant(name, seed=seed)).tests(SERIES[1])
     p = tests[Test("S01", SERIES[1])]
     # The first two hours are ruled by what is assumed.
     told = p[:, 2:][~np.isnan(p[:, 2:])]
@@ -123,7 +123,7 @@ def all_tests(election: Election) -> dict[Test, Floats]:
     """Return the tests of both series."""
     found: dict[Test, Floats] = {}
     for name, panel in election.panels.items():
-        found |= Series.judged(panel).tests(name)
+        found |= Series(panel).tests(name)
     return found
 
 
@@ -139,8 +139,8 @@ class Judge:
     def __init__(self, laboratory: Laboratory) -> None:
         self.laboratory = laboratory
         clean = laboratory.clean
-        self.issued = Series.judged(clean.panels[SERIES[0]])
-        cast = Series.judged(clean.panels[SERIES[1]])
+        self.issued = Series(clean.panels[SERIES[0]])
+        cast = Series(clean.panels[SERIES[1]])
         self.tests = self.issued.tests(SERIES[0]) | cast.tests(SERIES[1])
         self.sizes = [size_of(typical) for typical in clean.typical.tolist()]
         self.has_twin = clean.has_twin

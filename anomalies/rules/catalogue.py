@@ -72,6 +72,12 @@ _ALL = (
         "rows that came late, published in a second version",
     ),
     _statistical(
+        "H13",
+        "Calls refused",
+        "The contract refuses a larger share of the calls than those of the peers.",
+        "an application that sends calls twice, or voters who come too early",
+    ),
+    _statistical(
         "S01",
         "Unusual flow",
         "The flow is not what peers and own past lead to expect.",
@@ -148,6 +154,12 @@ _ALL = (
         "Votes do not arrive",
         "Bulletins are issued, and their votes do not arrive, anywhere.",
         "a fault of the platform that is made up for later",
+    ),
+    _statistical(
+        "S17",
+        "Sudden jump",
+        "The whole election jumps from one five minutes to the next.",
+        "a mass mailing, a broadcast, employers who send everybody to vote at one hour",
     ),
 )
 RULES = {rule.code: rule for rule in _ALL}

@@ -90,7 +90,7 @@ def _beside_the_day_before(panel: Panel) -> tuple[Floats, Floats, Floats]:
     counted = _total(panel.known_counts, chosen)
     # Half a ballot: an hour without any is a drop, and its logarithm a number.
     here, there = counted + 0.5, _total(before, chosen) + 0.5
-    is_told = _coverage(panel, chosen, could_vote) >= LEAST_COVERAGE
+    is_told = coverage(panel, chosen, could_vote) >= LEAST_COVERAGE
     ratio = np.where(is_told, np.log(here / there), np.nan)
     return np.where(is_told, counted, np.nan), ratio, np.sqrt(1 / here + 1 / there)
 
@@ -101,7 +101,7 @@ def _beside(template: Floats, panel: Panel) -> tuple[Floats, Floats, Floats]:
         raise ValueError("The template needs one figure per hour.")
     could_vote = np.arange(panel.counts.shape[1]) >= panel.opens[:, None]
     chosen = could_vote & panel.is_known
-    covered = _coverage(panel, chosen, could_vote)
+    covered = coverage(panel, chosen, could_vote)
     is_told = (covered >= LEAST_COVERAGE) & (template > 0)
     counted = _total(panel.known_counts, chosen)
     usual = np.where(is_told, covered * template, 1.0)
@@ -114,7 +114,7 @@ def _total(values: Floats, chosen: Truths) -> Floats:
     return total
 
 
-def _coverage(panel: Panel, chosen: Truths, of: Truths) -> Floats:
+def coverage(panel: Panel, chosen: Truths, of: Truths) -> Floats:
     """Return which part of the registers is chosen, per hour."""
     voters = exposures(panel)
     whole = voters @ of

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -24,34 +25,38 @@ class Test(NamedTuple):
 Tests = Mapping[Test, Floats]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Series:
-    """What the rules of flow say of one series: issues, or votes."""
+    """What the rules of flow say of one series, issues or votes, each when it is asked."""
 
     panel: Panel
-    flow: Flow
-    gaps: Gaps
 
-    @classmethod
-    def judged(cls, panel: Panel) -> "Series":
-        """Return the series with the rules of flow applied."""
-        found = flow(panel)
-        return cls(panel, found, gaps(panel, found))
+    @cached_property
+    def flow(self) -> Flow:
+        """Return what the flow should be, for S01 and S02."""
+        return flow(self.panel)
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        """Return how ballots of one district come apart, for S15."""
+        return gaps(self.panel, self.flow)
+
+    def p(self, rule: str) -> Floats:
+        """Return p of S01, S02 or S15, per constituency and hour."""
+        if rule == "S15":
+            return self.gaps.p
+        return self.flow.p if rule == "S01" else self.flow.night_p
 
     def tests(self, name: str) -> dict[Test, Floats]:
         """Return the tests of the series, under its name."""
-        return {
-            Test("S01", name): self.flow.p,
-            Test("S02", name): self.flow.night_p,
-            Test("S15", name): self.gaps.p,
-        }
+        return {Test(rule, name): self.p(rule) for rule in ("S01", "S02", "S15")}
 
 
 def flow_tests(panels: Mapping[str, Panel]) -> dict[Test, Floats]:
     """Return the tests of S01, S02 and S15 of several series."""
     found: dict[Test, Floats] = {}
     for name, panel in panels.items():
-        found |= Series.judged(panel).tests(name)
+        found |= Series(panel).tests(name)
     return found
 
 

@@ -24,6 +24,8 @@ from elections.locks import Lock, lock_until_commit
 EPISODE_GAP = timedelta(hours=LONGEST_GAP)
 # Rules that tell of a state, not of hours: their alert goes on while the state does.
 OF_A_STATE = {"H01", "H02", "S11", "S12"}
+# Rules that tell events: two that do not share an hour are two alerts.
+OF_EVENTS = {"S17"}
 GRAVITY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 FIGURES = (
     *("severity", "started_hour", "ended_hour"),
@@ -231,7 +233,7 @@ def merged(findings: Iterable[Finding]) -> list[Finding]:
         parts.sort(key=lambda part: (part.started_hour, part.ended_hour))
         run = [parts[0]]
         for part in parts[1:]:
-            if part.started_hour <= max(item.ended_hour for item in run) + EPISODE_GAP:
+            if part.started_hour <= max(item.ended_hour for item in run) + _gap(part):
                 run.append(part)
             else:
                 found.append(_joined(run))
@@ -316,9 +318,14 @@ def _is_same(alert: Alert, finding: Finding) -> bool:
     is_opposed = (alert.excess or 0) * (finding.excess or 0) < 0
     return (
         not is_opposed
-        and finding.started_hour <= alert.ended_hour + EPISODE_GAP
-        and alert.started_hour <= finding.ended_hour + EPISODE_GAP
+        and finding.started_hour <= alert.ended_hour + _gap(finding)
+        and alert.started_hour <= finding.ended_hour + _gap(finding)
     )
+
+
+def _gap(finding: Finding) -> timedelta:
+    """Return how far two findings of one rule and place may lie apart, as one alert."""
+    return timedelta(0) if finding.rule in OF_EVENTS else EPISODE_GAP
 
 
 def _figures(finding: Finding) -> dict[str, Any]:

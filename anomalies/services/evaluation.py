@@ -1,9 +1,9 @@
 """One evaluation of an election: read once, computed outside any transaction, written in one."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,35 +15,35 @@ from anomalies.models import Evaluation
 from anomalies.rules.baseline import Assumptions
 from anomalies.rules.counts import Floats
 from anomalies.rules.findings import Finding, Severity, Unverifiable
+from anomalies.rules.jumps import BIN_MINUTES, BINS
 from anomalies.rules.panels import Ints
 from anomalies.rules.within import Moments
 from anomalies.services.alerts import AlertService, Reconciled
 from anomalies.services.announcing import announce
+from anomalies.services.apart import Apart
 from anomalies.services.evidence import software
 from anomalies.services.logical import LogicalRules
 from anomalies.services.moments import HourMomentsService, moments
 from anomalies.services.panels import ONE_HOUR, Panels, panels
-from anomalies.services.statistical import StatisticalRules, Terms
+from anomalies.services.statistical import (
+    STATISTICAL,
+    WITHIN,
+    StatisticalRules,
+    Terms,
+)
 from anomalies.services.webhooks import Change, WebhookService
-from anomalies.services.within import WITHIN
 from anomalies.sql import statements
 from elections.locks import Lock, lock_constituencies, try_lock_until_commit
 from elections.models import Election, ElectionStatus
 from metrics import update_queries
+from metrics.realtime_queries import election_series
 from metrics.services.freshness import forget_constituencies
 from metrics.services.update_handlers import tell
 from metrics.services.updates import NotNow
-from transactions.loader.patience import DATABASE_AWAY
 
 logger = structlog.get_logger(__name__)
 
 TAKEN_SECONDS = 1.0
-
-STATISTICAL = (
-    *("S01", "S02", "S03", "S04", "S05"),
-    *WITHIN,
-    *("S11", "S12", "S15", "S16"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Assessment:
     tests: int = 0
     # Whether the statistical rules ran: else their figures stay as they are.
     has_flow: bool = False
+    # Whether some of them failed: what they said before is not taken back then.
+    is_partial: bool = False
 
 
 class AnomalyService:
@@ -95,7 +97,10 @@ class AnomalyService:
             off=frozenset(rule for rule, item in settings.items() if not item.is_on),
             q={rule: item.q for rule, item in settings.items() if item.q is not None},
         )
-        _apart(found, lambda: _assess_flows(found, terms))
+        apart = Apart(election_id)
+        apart.run(lambda: _assess_flow(found, terms, apart), *STATISTICAL)
+        found.is_partial = apart.has_failed(*STATISTICAL)
+        found.unverifiable += apart.unverifiable
         _assess_logic(found, terms, now)
         # Of a rule that is off nothing is left open.
         found.unverifiable = [
@@ -157,65 +162,59 @@ def closed_until(election_id: int, *, now: datetime) -> datetime | None:
     return hour + ONE_HOUR if is_over else hour
 
 
-def _apart(found: Assessment, rules: Callable[[], None]) -> None:
-    """Let rules that fail say so, and stop no others."""
-    try:
-        rules()
-    except DATABASE_AWAY:
-        # No fault of a rule: the update is tried again.
-        raise
-    except Exception:
-        logger.exception("Statistical rules failed", election_id=found.election_id)
-        found.unverifiable += _all_of(STATISTICAL, "rule_failed")
-
-
-def _inside_hours(
-    found: Assessment, compared: Panels, terms: Terms, until: datetime
-) -> dict[str, Moments] | None:
-    """Return what lies inside the hours; None where it failed, which stops no others."""
-    if terms.off.issuperset(WITHIN):
-        return None
-    try:
-        HourMomentsService().refresh(found.election_id, until=until)
-        return moments(found.election_id, compared)
-    except DATABASE_AWAY:
-        raise
-    except Exception:
-        logger.exception("Counting inside hours failed", election_id=found.election_id)
-        found.unverifiable += _all_of(WITHIN, "rule_failed")
-        return None
-
-
-def _assess_flow(
-    found: Assessment,
-    compared: Panels,
-    terms: Terms,
-    inside: dict[str, Moments] | None,
-) -> None:
-    rules = StatisticalRules(
-        compared, election_id=found.election_id, terms=terms, moments=inside
-    )
-    findings = list(rules.findings())
-    counts = list(_counts(compared, rules.flagged_rules()))
-    scores = list(_scores(compared, rules.scores))
-    # All or nothing: what failed half-way is not half known.
-    found.unverifiable += list(rules.unverifiable())
-    found.findings += findings
-    found.counts += counts
-    found.scores += scores
-    found.tests = rules.test_count
-
-
-def _assess_flows(found: Assessment, terms: Terms) -> None:
+def _assess_flow(found: Assessment, terms: Terms, apart: Apart) -> None:
     if found.until is None:
         return
     compared = panels(queries.flow_rows(found.election_id), until=found.until)
     if compared is None:
         found.unverifiable += _all_of(STATISTICAL, "no_hours")
         return
-    inside = _inside_hours(found, compared, terms, found.until)
-    _assess_flow(found, compared, terms, inside)
+    rules = StatisticalRules(
+        compared,
+        election_id=found.election_id,
+        terms=terms,
+        moments=_inside_hours(compared, found, terms, apart),
+        five_minutes=apart.run(lambda: _five_minutes(compared, found), "S17"),
+        apart=apart,
+    )
+    # All or nothing: what failed half-way is not half known.
+    findings, unverifiable = rules.findings, rules.unverifiable
+    counts = list(_counts(compared, rules.flagged_rules()))
+    scores = list(_scores(compared, rules.scores))
+    found.findings += findings
+    found.unverifiable += unverifiable
+    found.counts += counts
+    found.scores += scores
+    found.tests = rules.test_count
     found.has_flow = True
+
+
+def _inside_hours(
+    compared: Panels, found: Assessment, terms: Terms, apart: Apart
+) -> dict[str, Moments] | None:
+    """Return what lies inside the hours; None where nobody asks, or it failed."""
+    if terms.off.issuperset(WITHIN) or found.until is None:
+        return None
+    until = found.until
+
+    def counted() -> dict[str, Moments]:
+        HourMomentsService().refresh(found.election_id, until=until)
+        return moments(found.election_id, compared)
+
+    return apart.run(counted, *WITHIN)
+
+
+def _five_minutes(compared: Panels, found: Assessment) -> dict[str, Floats]:
+    """Return the ballots of the whole election per five minutes of the panels' hours."""
+    election = Election.objects.get(pk=found.election_id)
+    end = compared.hour(compared.columns)
+    flow = election_series(election, bucket="5m", start=compared.first_hour, end=end)
+    counts = {name: np.zeros(compared.columns * BINS) for name in compared.panels}
+    for point in flow.points:
+        place = (point.start - compared.first_hour) // timedelta(minutes=BIN_MINUTES)
+        for name, values in counts.items():
+            values[place] = getattr(point, name)
+    return counts
 
 
 def _all_of(rules: Iterable[str], reason: str) -> list[Unverifiable]:
@@ -274,6 +273,7 @@ def _write_figures(found: Assessment) -> None:
         "constituencies": constituencies,
         "hours": hours,
         "counts": counts,
+        "is_partial": found.is_partial,
         "scored": [item.constituency for item in found.scores],
         "scores": [item.score for item in found.scores],
     }

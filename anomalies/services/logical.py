@@ -1,10 +1,9 @@
 """The logical rules, held against the ledger of one election."""
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from django.db import transaction
@@ -28,11 +27,9 @@ from anomalies.rules.logical import (
     Place,
 )
 from anomalies.rules.logical.rule import ONE_HOUR
+from anomalies.services.apart import Apart
 from elections.models import Election
-from transactions.loader.patience import DATABASE_AWAY
 from transactions.operations import Operation
-
-logger = logging.getLogger(__name__)
 
 # A call that is sent again is there twice until its first attempt is rolled back, which
 # takes minutes, and at times reaches into the next hour's file.
@@ -111,28 +108,11 @@ class _Tick:
             (H09FeedGap, self._feed_gaps),
             (H10HistoryChanged, self._changed_files),
         )
-        verdict = Verdict()
+        verdict, apart = Verdict(), Apart(self.election_id)
         for rule, answers in rules:
-            verdict.add(self._apart(rule.code, answers))
+            verdict.add(apart.run(partial(_listed, answers), rule.code) or ())
+        verdict.add(apart.unverifiable)
         return verdict
-
-    def _apart(
-        self, code: str, answers: Callable[[], Iterable[Answer | None]]
-    ) -> list[Answer | None]:
-        """Return the answers of one rule; whatever breaks in it breaks no other."""
-        try:
-            # A statement that fails would spoil the transaction of the rules to come.
-            with transaction.atomic():
-                return list(answers())
-        except DATABASE_AWAY:
-            # No fault of the rule: the update is tried again.
-            raise
-        except Exception:
-            logger.exception(
-                "A logical rule failed",
-                extra={"rule": code, "election": self.election_id},
-            )
-            return [Unverifiable(rule=code, constituency=None, reason="rule_failed")]
 
     @cached_property
     def _terms(self) -> dict[int, Terms]:
@@ -278,6 +258,12 @@ class _Tick:
         rule = H10HistoryChanged()
         for (place, hour), versions in queries.file_versions(self.election_id).items():
             yield rule.evaluate(self._at(place), hour, versions)
+
+
+def _listed(answers: Callable[[], Iterable[Answer | None]]) -> list[Answer | None]:
+    """Return the answers of a rule, in a transaction that its failure spoils alone."""
+    with transaction.atomic():
+        return list(answers())
 
 
 def _ticks(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -25,6 +26,14 @@ BALLOT_SUFFIX = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls of the contracts per constituency and hour; 0 in hours that nobody knows."""
+
+    rejected: Ints
+    accepted: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Panels:
     """Both series of an election up to the hour that was evaluated."""
 
@@ -33,12 +42,18 @@ class Panels:
     ids: Ints
     regions: Ints
     panels: dict[str, Panel]
+    calls: Calls
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return the numbers of constituencies and of hours."""
+        rows, columns = next(iter(self.panels.values())).counts.shape
+        return rows, columns
 
     @property
     def columns(self) -> int:
         """Return the number of hours."""
-        columns: int = next(iter(self.panels.values())).counts.shape[1]
-        return columns
+        return self.shape[1]
 
     def hour(self, column: int) -> datetime:
         """Return the hour of a column, a UTC instant."""
@@ -91,7 +106,18 @@ def panels(rows: Sequence[FlowRow], *, until: datetime) -> Panels | None:
                 **shared,
             ),
         },
+        calls=_calls(rows, grid, shared["is_known"]),
     )
+
+
+def _calls(rows: Sequence[FlowRow], grid: "_Grid", is_known: Truths) -> Calls:
+    rejected, all_of_them = (
+        np.where(
+            is_known, np.stack([grid.counts(row.hours, of(row)) for row in rows]), 0
+        )
+        for of in (attrgetter("rejected"), attrgetter("calls"))
+    )
+    return Calls(rejected, np.maximum(all_of_them - rejected, 0))
 
 
 def _first_hour(rows: Sequence[FlowRow]) -> datetime | None:

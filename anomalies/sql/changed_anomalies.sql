@@ -1,6 +1,7 @@
 -- Find the constituencies whose anomalies are not as an evaluation says.
 -- Parameters: election id; arrays of the hours with anomalies: constituency, hour, number;
--- arrays of constituencies and their scores.
+-- arrays of constituencies and their scores; whether rules failed, so that only what is
+-- higher than before is new.
 -- Returns: their ids.
 WITH wanted AS (
     -- By the hour of UTC: those of zones with half hours begin within it.
@@ -17,9 +18,14 @@ LEFT JOIN wanted ON wanted.constituency_id = stats.constituency_id
     AND wanted.utc_hour = date_trunc('hour', stats.hour, 'UTC')
 WHERE stats.election_id = %(election_id)s
     AND stats.anomaly_count <> COALESCE(wanted.anomaly_count, 0)
+    AND (NOT %(is_partial)s OR stats.anomaly_count < wanted.anomaly_count)
 UNION
 SELECT constituency.id
 FROM elections_constituency AS constituency
 JOIN unnest(%(scored)s::bigint[], %(scores)s::float8[]) AS scored (id, score)
     ON scored.id = constituency.id
 WHERE constituency.anomaly_score IS DISTINCT FROM scored.score
+    AND (
+        NOT %(is_partial)s
+        OR scored.score > COALESCE(constituency.anomaly_score, -1)
+    )

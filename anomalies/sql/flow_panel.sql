@@ -3,7 +3,8 @@
 -- Parameters: election id.
 -- Returns: ids; district as published; zone; when voting opens and closes, null where
 -- nobody tells; register; bulletins so far; whether hour files are expected of it; the
--- hours that its files have told; the hours with ballots, their issues and votes.
+-- hours that its files have told; the hours with calls, their issues and votes, their calls
+-- and how many of these were refused.
 SELECT
     constituency.id,
     constituency.region_id,
@@ -21,7 +22,9 @@ SELECT
     COALESCE(files.labels, '{}') AS told_hours,
     COALESCE(stats.hours, '{}') AS hours,
     COALESCE(stats.issued, '{}') AS issued,
-    COALESCE(stats.cast_votes, '{}') AS cast_votes
+    COALESCE(stats.cast_votes, '{}') AS cast_votes,
+    COALESCE(stats.calls, '{}') AS calls,
+    COALESCE(stats.rejected, '{}') AS rejected
 FROM elections_constituency AS constituency
 JOIN elections_election AS election ON election.id = constituency.election_id
 LEFT JOIN elections_region AS region ON region.id = constituency.region_id
@@ -29,7 +32,9 @@ LEFT JOIN LATERAL (
     SELECT
         array_agg(hour ORDER BY hour) AS hours,
         array_agg(bulletins_issued ORDER BY hour) AS issued,
-        array_agg(votes_cast ORDER BY hour) AS cast_votes
+        array_agg(votes_cast ORDER BY hour) AS cast_votes,
+        array_agg(transaction_count ORDER BY hour) AS calls,
+        array_agg(failed_count ORDER BY hour) AS rejected
     FROM metrics_hourlystats
     WHERE constituency_id = constituency.id
 ) AS stats ON true

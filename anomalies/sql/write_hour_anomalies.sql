@@ -1,5 +1,6 @@
 -- Write the number of anomalies of each hour of some constituencies.
--- Parameters: their ids; arrays of the hours with anomalies: constituency, hour, number.
+-- Parameters: their ids; arrays of the hours with anomalies: constituency, hour, number;
+-- whether rules failed, so that no number falls.
 -- Returns: nothing. The caller holds the locks of the constituencies.
 WITH wanted AS (
     -- By the hour of UTC: those of zones with half hours begin within it.
@@ -19,4 +20,6 @@ FROM (
         AND wanted.utc_hour = date_trunc('hour', stored.hour, 'UTC')
     WHERE stored.constituency_id = ANY(%(ids)s::bigint[])
 ) AS changed
-WHERE stats.id = changed.id AND stats.anomaly_count <> changed.anomaly_count
+WHERE stats.id = changed.id
+    AND stats.anomaly_count <> changed.anomaly_count
+    AND (NOT %(is_partial)s OR stats.anomaly_count < changed.anomaly_count)

@@ -1,5 +1,6 @@
 -- Write score and number of anomalies of constituencies.
--- Parameters: ids of those that changed; arrays of constituencies and their scores.
+-- Parameters: ids of those that changed; arrays of constituencies and their scores;
+-- whether rules failed, so that no score falls.
 -- Returns: nothing. The caller holds the locks of the constituencies.
 UPDATE elections_constituency AS constituency
 SET anomaly_score = changed.score,
@@ -11,7 +12,11 @@ SET anomaly_score = changed.score,
     version = constituency.version + 1
 FROM (
     SELECT stored.id,
-        CASE WHEN scored.id IS NULL THEN stored.anomaly_score ELSE scored.score END AS score
+        CASE
+            WHEN scored.id IS NULL THEN stored.anomaly_score
+            WHEN %(is_partial)s THEN GREATEST(stored.anomaly_score, scored.score)
+            ELSE scored.score
+        END AS score
     FROM elections_constituency AS stored
     LEFT JOIN unnest(%(scored)s::bigint[], %(scores)s::float8[]) AS scored (id, score)
         ON scored.id = stored.id

@@ -7,15 +7,19 @@ from operator import add
 
 import pytest
 from django.db import OperationalError, transaction
+from django.db.models import F
 from django.utils import timezone
 from scipy import stats
 
 from anomalies.models import Alert, AlertEvent, AlertStatus, Evaluation, RuleSetting
 from anomalies.services import AlertService, AnomalyService
 from anomalies.services.statistical import StatisticalRules
+from anomalies.services.statistical.flow import FlowRules
+from anomalies.services.statistical.shares import ShareRules
+from anomalies.services.statistical.within import WithinRules
 from elections.models import Constituency, Election
-from metrics.models import HourlyStats, MetricsUpdate, UpdateTrigger
-from metrics.services import MetricsUpdateService, Request, verify
+from metrics.models import ElectionMinute, HourlyStats, MetricsUpdate, UpdateTrigger
+from metrics.services import MetricsUpdateService, Request, SeriesService, verify
 from tests.factories import make_constituency, make_election, make_staff
 from transactions.services import import_paths
 from transactions.simulator import ElectionPlan, build, parse_injection, write_files
@@ -204,25 +208,82 @@ def test_a_rule_that_is_off_reports_nothing_and_its_alerts_clear(loaded):
     assert alerts(rule="S01", status=AlertStatus.CLEARED).exists()
 
 
-def test_rules_that_fail_say_so_and_clear_nothing(loaded, monkeypatch):
+def fail(monkeypatch, family, method, *rules, error=ZeroDivisionError):
+    """Let a method of a family of rules fail when one of these rules is asked."""
+    original = getattr(family, method)
+
+    def asked(self, rule, *others):
+        if rule in rules:
+            raise error
+        return original(self, rule, *others)
+
+    monkeypatch.setattr(family, method, asked)
+
+
+@pytest.mark.parametrize("method", ["tests", "findings"])
+@pytest.mark.parametrize(
+    ("family", "rule"), [(FlowRules, "S01"), (ShareRules, "S12"), (WithinRules, "S08")]
+)
+def test_a_rule_that_fails_says_so_and_stops_no_other(
+    loaded, monkeypatch, family, rule, method
+):
+    election, truth = loaded
+    fail(monkeypatch, family, method, rule)
+
+    evaluate(election)
+
+    said = Evaluation.objects.get().unverifiable
+    failed = [name for name, reasons in said.items() if "rule_failed" in reasons]
+    assert failed == [rule]
+    assert not alerts(rule=rule).exists()
+    assert alerts(constituency=struck_largest(truth)).exists()
+
+
+def test_what_a_failing_rule_said_before_is_not_taken_back(loaded, monkeypatch):
+    election, _ = loaded
+    evaluate(election)
+    before = list(alerts(rule="S01").values("pk", "status", "version"))
+    figures = list(scores_and_counts())
+    fail(monkeypatch, FlowRules, "tests", *FlowRules.rules)
+
+    evaluate(election)
+
+    assert before
+    assert list(alerts(rule="S01").values("pk", "status", "version")) == before
+    for (score, count), (old_score, old_count) in zip(
+        scores_and_counts(), figures, strict=True
+    ):
+        assert score >= old_score
+        assert count >= old_count
+    monkeypatch.undo()
+    evaluate(election)
+    assert list(scores_and_counts()) == figures
+
+
+def scores_and_counts():
+    return Constituency.objects.order_by("id").values_list(
+        "anomaly_score", "anomaly_count"
+    )
+
+
+def test_rules_that_all_fail_leave_every_figure_as_it_was(loaded, monkeypatch):
     election, _ = loaded
     evaluate(election)
     before = list(alerts().values("pk", "status", "version"))
-    monkeypatch.setattr(StatisticalRules, "findings", broken)
+    figures = list(scores_and_counts())
+    monkeypatch.setattr(StatisticalRules, "scores", property(broken))
 
     evaluate(election)
 
     assert list(alerts().values("pk", "status", "version")) == before
+    assert list(scores_and_counts()) == figures
     assert Evaluation.objects.get().unverifiable["S01"] == {"rule_failed": 0}
 
 
 def test_a_database_that_is_away_is_no_fault_of_a_rule(loaded, monkeypatch):
     election, _ = loaded
-
-    def lost(self):
-        raise OperationalError("server closed the connection unexpectedly")
-
-    monkeypatch.setattr(StatisticalRules, "findings", lost)
+    away = OperationalError("server closed the connection unexpectedly")
+    fail(monkeypatch, FlowRules, "findings", "S01", error=away)
 
     with pytest.raises(OperationalError):
         evaluate(election)
@@ -232,6 +293,84 @@ def test_a_database_that_is_away_is_no_fault_of_a_rule(loaded, monkeypatch):
 
 def broken(self):
     raise ZeroDivisionError
+
+
+def busy_hour():
+    """Return an hour of the second day and a constituency with calls in it."""
+    return (
+        HourlyStats.objects.filter(transaction_count__gte=5)
+        .order_by("-hour", "id")
+        .select_related("constituency")
+        .first()
+    )
+
+
+def test_calls_that_are_refused_more_often_than_elsewhere_are_told(loaded):
+    election, _ = loaded
+    stats_of_hour = busy_hour()
+    HourlyStats.objects.filter(pk=stats_of_hour.pk).update(
+        transaction_count=400, failed_count=120
+    )
+
+    evaluate(election)
+
+    alert = alerts(rule="H13", constituency=stats_of_hour.constituency).get()
+    assert alert.started_hour == stats_of_hour.hour
+    assert (alert.evidence["successes"], alert.evidence["trials"]) == (120, 400)
+    assert alert.severity == "warning"
+    assert alert.q <= 0.05
+    assert alert.evidence["points"] == pytest.approx(30, abs=5)
+    rate, rho = alert.evidence["rate"], alert.evidence["rho"]
+    strength = 1 / rho - 1
+    recomputed = stats.betabinom.sf(119, 400, rate * strength, (1 - rate) * strength)
+    assert alert.p == pytest.approx(recomputed, rel=1e-3)
+
+
+def test_refused_calls_leave_the_score_as_it_is(loaded):
+    election, _ = loaded
+    evaluate(election)
+    before = list(scores_and_counts())
+    stats_of_hour = busy_hour()
+    HourlyStats.objects.filter(pk=stats_of_hour.pk).update(
+        transaction_count=400, failed_count=120
+    )
+
+    evaluate(election)
+
+    after = list(scores_and_counts())
+    assert [score for score, _ in after] == [score for score, _ in before]
+    assert sum(count for _, count in after) == sum(count for _, count in before) + 1
+
+
+def jump(election, moment, by):
+    """Let the whole election do so many times as much in five minutes."""
+    minutes = ElectionMinute.objects.filter(
+        election=election, minute__gte=moment, minute__lt=moment + 5 * MINUTE
+    )
+    assert minutes.update(votes_cast=F("votes_cast") * by + by)
+
+
+def test_jumps_of_the_whole_election_are_an_event_each(loaded):
+    election, _ = loaded
+    opens = Constituency.objects.earliest("issue_opens_at").issue_opens_at
+    moments = [opens + timedelta(hours=hours, minutes=20) for hours in (5, 7)]
+    hours = HourlyStats.objects.values_list("hour", flat=True)
+    SeriesService().rebuild(election.pk, hours, now=timezone.now())
+    for moment in moments:
+        jump(election, moment, by=30)
+
+    evaluate(election)
+
+    found = alerts(rule="S17")
+    assert [alert.evidence["jumps"][0]["from"] for alert in found] == [
+        moment.isoformat() for moment in moments
+    ]
+    assert [alert.started_hour for alert in found] == [
+        moment.replace(minute=0) for moment in moments
+    ]
+    assert all(alert.constituency is None for alert in found)
+    evaluate(election)
+    assert [alert.version for alert in found.all()] == [1, 1]
 
 
 def test_an_election_without_a_ledger_is_evaluated_to_nothing():

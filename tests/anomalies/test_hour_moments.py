@@ -15,9 +15,9 @@ from anomalies.models import Alert, Evaluation, HourMoments, RuleSetting
 from anomalies.rules.within import FIGURES, LEAST_BALLOTS
 from anomalies.services import AnomalyService
 from anomalies.services import moments as moments_service
-from anomalies.services import within as within_service
 from anomalies.services.evaluation import closed_until
 from anomalies.services.moments import HourMomentsService
+from anomalies.services.statistical import within as within_service
 from elections.models import Constituency, Election
 from metrics.models import HourlyStats
 from tests.anomalies.recount import moments_of

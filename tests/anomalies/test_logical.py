@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import ProgrammingError, connection
+from django.db import connection
 
 from anomalies import logical_queries
 from anomalies.rules.findings import Severity, Unverifiable
@@ -688,7 +688,7 @@ def test_a_rule_that_breaks_holds_up_no_other(load, opened, monkeypatch, caplog)
     assert verdict.unverifiable == [
         Unverifiable(rule="H05", constituency=None, reason="rule_failed")
     ]
-    assert caplog.records[0].exc_info[0] is ProgrammingError
+    assert "ProgrammingError" in caplog.text
 
 
 def test_other_elections_are_left_alone(load, opened):

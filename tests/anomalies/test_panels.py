@@ -28,6 +28,8 @@ def row(number=1, **fields):
         "hours": [OPENS, OPENS + HOUR],
         "issued": [4, 2],
         "cast_votes": [3, 2],
+        "calls": [9, 5],
+        "rejected": [1, 0],
     }
     return FlowRow(**made_up | fields)
 
@@ -49,6 +51,13 @@ def test_hours_that_are_not_over_are_left_out():
     assert laid_out(row(), until=OPENS + HOUR).columns == 1
     assert laid_out(row(), until=OPENS) is None
     assert laid_out(row(hours=[], issued=[], cast_votes=[])) is None
+
+
+def test_calls_are_those_that_were_refused_and_the_others():
+    found = laid_out(row(calls=[9, 5], rejected=[1, 0])).calls
+
+    assert found.rejected.tolist() == [[1, 0, 0]]
+    assert found.accepted.tolist() == [[8, 5, 0]]
 
 
 def test_only_hours_that_a_file_told_are_known():
@@ -92,9 +101,8 @@ def test_ballots_of_one_district_are_one_electorate():
 
 def test_hours_of_a_zone_with_half_hours_share_the_column_they_begin_in():
     half = OPENS + timedelta(minutes=30)
-    kolkata = row(
-        zone="Asia/Kolkata", opens_at=half, hours=[half], issued=[4], cast_votes=[3]
-    )
+    hour = {"hours": [half], "issued": [4], "cast_votes": [3]}
+    kolkata = row(zone="Asia/Kolkata", opens_at=half, **hour, calls=[7], rejected=[0])
 
     assert laid_out(kolkata).panels["bulletins_issued"].counts.tolist() == [[4, 0, 0]]
 

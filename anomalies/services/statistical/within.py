@@ -1,7 +1,6 @@
 """S06 to S09 as findings: what the hours of an election have inside."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -14,7 +13,6 @@ from anomalies.rules.episodes import (
     WARNING_EFFECT,
     Episode,
     Excesses,
-    episodes,
     hour_excesses,
 )
 from anomalies.rules.findings import Finding, Severity, Unverifiable
@@ -36,33 +34,26 @@ from anomalies.rules.within import (
 )
 from anomalies.services.evidence import software
 from anomalies.services.panels import Panels
+from anomalies.services.statistical.family import Family, Judged
 
 WITHIN = ("S06", "S07", "S08", "S09")
 
 
-@dataclass(frozen=True, slots=True)
-class Levels:
-    """q and p of all tests of the election, and up to which q a rule reports."""
-
-    q: Mapping[Test, Floats]
-    p: Mapping[Test, Floats]
-    reported: Mapping[str, float]
-
-
-class WithinHours:
+class WithinRules(Family):
     """Judges both series of an election by their moments."""
+
+    rules = WITHIN
 
     def __init__(
         self,
         panels: Panels,
-        series: Mapping[str, Series],
-        moments: Mapping[str, Moments],
         *,
         election_id: int,
-        off: frozenset[str],
+        series: Mapping[str, Series],
+        moments: Mapping[str, Moments],
     ) -> None:
-        self.panels, self.series, self.moments = panels, series, moments
-        self.election_id, self.off = election_id, off
+        super().__init__(panels, election_id=election_id)
+        self.series, self.moments = series, moments
 
     @cached_property
     def shared(self) -> float:
@@ -90,36 +81,38 @@ class WithinHours:
             for name, moments in self.moments.items()
         }
 
-    def tests(self) -> dict[Test, Floats]:
-        """Return the tests that join the score."""
-        found = {Test("S06", name): even.p for name, even in self.evenness.items()}
-        if not self.is_by_blocks:
-            for name, moments in self.moments.items():
-                found[Test("S08", name)] = bursts(moments, self.series[name].panel)
-        return found
+    def tests(self, rule: str) -> dict[Test, Floats]:
+        """Return the tests that join the score, of S06 and S08."""
+        if rule == "S06":
+            return {Test(rule, name): even.p for name, even in self.evenness.items()}
+        if rule == "S08" and not self.is_by_blocks:
+            return {
+                Test(rule, name): bursts(moments, self.series[name].panel)
+                for name, moments in self.moments.items()
+            }
+        return {}
 
-    def unverifiable(self) -> Iterator[Unverifiable]:
-        """Yield the rules that cannot do with the time stamps of the election."""
-        if self.is_by_blocks:
-            for rule in ("S07", "S08"):
-                yield Unverifiable(
-                    rule=rule, constituency=None, reason="time_stamps_shared"
-                )
+    def unverifiable(self, rule: str) -> Iterator[Unverifiable]:
+        """Return the rules that cannot do with the time stamps of the election."""
+        if rule in {"S07", "S08"} and self.is_by_blocks:
+            yield Unverifiable(
+                rule=rule, constituency=None, reason="time_stamps_shared"
+            )
 
-    def findings(self, levels: Levels) -> Iterator[Finding]:
-        """Yield what the rules report."""
-        if "S06" not in self.off:
-            yield from self._even(levels)
-        if "S08" not in self.off and not self.is_by_blocks:
-            yield from self._bursts(levels)
-        if "S07" not in self.off:
+    def findings(self, rule: str, judged: Judged) -> Iterator[Finding]:
+        """Return what the rule reports."""
+        if rule == "S06":
+            yield from self._even(judged)
+        elif rule == "S08" and not self.is_by_blocks:
+            yield from self._bursts(judged)
+        elif rule == "S07":
             yield from self._runs()
             if not self.is_by_blocks:
                 yield from self._gaps()
-        if "S09" not in self.off:
+        elif rule == "S09":
             yield from self._silences()
 
-    def _even(self, levels: Levels) -> Iterator[Finding]:
+    def _even(self, judged: Judged) -> Iterator[Finding]:
         for name, even in self.evenness.items():
             test = Test("S06", name)
             hours = np.arange(self.panels.columns)
@@ -127,43 +120,33 @@ class WithinHours:
             windows = Excesses(
                 np.ones(even.p.shape), np.maximum(hours + 1 - lengths, 0)
             )
-            for episode in self._episodes(test, windows, levels):
-                worst = _worst(levels.q[test], episode)
-                yield self._even_finding(name, even, episode, worst, levels)
-
-    def _episodes(
-        self, test: Test, excesses: Excesses, levels: Levels
-    ) -> list[Episode]:
-        level = levels.reported[test.rule]
-        return episodes(
-            rule=test.rule, q=levels.q[test], excesses=excesses, level=level
-        )
+            for episode in judged.episodes(test, windows):
+                yield self._even_finding(name, even, episode, judged)
 
     def _even_finding(
-        self, name: str, even: Evenness, episode: Episode, worst: int, levels: Levels
+        self, name: str, even: Evenness, episode: Episode, judged: Judged
     ) -> Finding:
         row, test = episode.constituency, Test("S06", name)
+        worst = judged.worst(test, episode)
         at = (even.strongest[row, worst], row, worst)
         index = float(even.dispersion[at] / even.freedom[at])
         hours = slice(episode.since, episode.until + 1)
         ballots = float(np.nansum(self.moments[name].ballots[row, hours]))
         regular = max(0.0, 1 - index)
-        return Finding(
-            rule="S06",
-            election=self.election_id,
-            constituency=int(self.panels.ids[row]),
-            started_hour=self.panels.hour(episode.since),
-            ended_hour=self.panels.hour(episode.until),
+        return self.finding(
+            "S06",
+            row,
+            episode.since,
+            episode.until,
             severity=self._severity(row, regular * ballots),
             statistic=index,
-            p=float(levels.p[test][row, worst]),
-            q=float(levels.q[test][row, worst]),
+            **judged.at(test, row, worst),
             evidence={
                 "series": name,
                 "method": "p of a window: lower tail of chi-square at D, the sum over "
                 "blocks of ten minutes of (x - mean)^2 / mean of ballots a minute; "
                 "p: Cauchy combination of the windows, each at most .99",
-                "hour": self.panels.hour(worst).isoformat(),
+                "hour": self.hour(worst).isoformat(),
                 "windows": [
                     {
                         "hours": length,
@@ -176,28 +159,26 @@ class WithinHours:
                 "ballots": ballots,
                 # Of a Poisson flow with an even one in it, D / df is the share of the first.
                 "regular_share": regular,
-                **_tick(levels, worst),
+                **judged.tick(worst),
             },
         )
 
-    def _bursts(self, levels: Levels) -> Iterator[Finding]:
+    def _bursts(self, judged: Judged) -> Iterator[Finding]:
         for name, moments in self.moments.items():
             test = Test("S08", name)
             beyond = moments.burst_acts - moments.burst_rate
-            for episode in self._episodes(test, hour_excesses(beyond), levels):
-                row, worst = episode.constituency, _worst(levels.q[test], episode)
+            for episode in judged.episodes(test, hour_excesses(beyond)):
+                row, worst = episode.constituency, judged.worst(test, episode)
                 acts = float(moments.burst_acts[row, worst])
                 rate = float(moments.burst_rate[row, worst])
-                yield Finding(
-                    rule="S08",
-                    election=self.election_id,
-                    constituency=int(self.panels.ids[row]),
-                    started_hour=self.panels.hour(episode.since),
-                    ended_hour=self.panels.hour(episode.until),
+                yield self.finding(
+                    "S08",
+                    row,
+                    episode.since,
+                    episode.until,
                     severity=self._severity(row, acts),
                     statistic=acts,
-                    p=float(levels.p[test][row, worst]),
-                    q=float(levels.q[test][row, worst]),
+                    **judged.at(test, row, worst),
                     excess=acts - rate,
                     evidence={
                         "series": name,
@@ -205,7 +186,7 @@ class WithinHours:
                         "the largest of the rates per second of the minute, of the ten "
                         "minutes around and of the hour, without the second itself, "
                         "one more",
-                        "hour": self.panels.hour(worst).isoformat(),
+                        "hour": self.hour(worst).isoformat(),
                         "second": int(moments.burst_second[row, worst]),
                         "k": acts,
                         "lambda": rate,
@@ -213,7 +194,7 @@ class WithinHours:
                         "in_one_millisecond": int(moments.in_moment[row, worst]),
                         "acts": float(moments.acts[row, worst]),
                         "time_stamps_shared": self.shared,
-                        **_tick(levels, worst),
+                        **judged.tick(worst),
                     },
                 )
 
@@ -248,7 +229,7 @@ class WithinHours:
         moments = self.moments[name]
         shown = [
             {
-                "hour": self.panels.hour(hour).isoformat(),
+                "hour": self.hour(hour).isoformat(),
                 "gaps": int(moments.acts[row, hour] - 1),
                 "variation": float(moments.gap_variation[row, hour]),
                 "limit": float(limits[row, hour]),
@@ -277,12 +258,11 @@ class WithinHours:
         shown: dict[str, Any],
         p: float | None = None,
     ) -> Finding:
-        return Finding(
-            rule="S07",
-            election=self.election_id,
-            constituency=int(self.panels.ids[row]),
-            started_hour=self.panels.hour(int(hours[0])),
-            ended_hour=self.panels.hour(int(hours[-1])),
+        return self.finding(
+            "S07",
+            row,
+            int(hours[0]),
+            int(hours[-1]),
             severity=Severity.INFO,
             statistic=statistic,
             p=p,
@@ -298,21 +278,20 @@ class WithinHours:
                 yield self._silence(name, found, int(row), int(hour))
 
     def _silence(self, name: str, found: Silences, row: int, hour: int) -> Finding:
-        moments, moment = self.moments[name], self.panels.hour(hour)
+        moments = self.moments[name]
         expected, gap_ms = (
             float(figures[row, hour])
             for figures in (found.expected, moments.longest_gap_ms)
         )
-        since = moment + timedelta(
+        since = self.hour(hour) + timedelta(
             milliseconds=float(moments.longest_gap_start_ms[row, hour])
         )
         missing = expected * gap_ms / 3_600_000
-        return Finding(
-            rule="S09",
-            election=self.election_id,
-            constituency=int(self.panels.ids[row]),
-            started_hour=moment,
-            ended_hour=moment,
+        return self.finding(
+            "S09",
+            row,
+            hour,
+            hour,
             severity=self._severity(row, missing),
             statistic=float(found.number[row, hour]),
             excess=-missing,
@@ -332,15 +311,13 @@ class WithinHours:
         )
 
     def _silence_of_all(self, name: str, found: Silences, hour: int) -> Finding:
-        moment, gaps = self.panels.hour(hour), self.moments[name].longest_gap_ms
+        gaps = self.moments[name].longest_gap_ms
         silent = found.is_flagged[:, hour]
-        return Finding(
-            rule="S09",
-            election=self.election_id,
-            constituency=None,
-            started_hour=moment,
-            ended_hour=moment,
-            severity=Severity.WARNING,
+        return self.finding(
+            "S09",
+            None,
+            hour,
+            hour,
             statistic=float(np.count_nonzero(silent)),
             evidence={
                 "series": name,
@@ -357,18 +334,6 @@ class WithinHours:
         # Of a register that nobody knows (NaN) no part can be told.
         is_notable = ballots >= WARNING_EFFECT * voters
         return Severity.WARNING if is_notable else Severity.INFO
-
-
-def _worst(q: Floats, episode: Episode) -> int:
-    """Return the hour of an episode with the least q."""
-    hours = np.arange(episode.start, episode.end + 1)
-    return int(hours[np.nanargmin(q[episode.constituency, hours])])
-
-
-def _tick(levels: Levels, hour: int) -> dict[str, Any]:
-    """Return what q was computed from, and with what."""
-    tests = sum(int((~np.isnan(p[:, hour])).sum()) for p in levels.p.values())
-    return {"tests": tests, "software": software()}
 
 
 def _together(hours: Ints) -> list[Ints]:

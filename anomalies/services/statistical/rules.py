@@ -1,0 +1,144 @@
+"""The statistical rules, held against the flow of one election."""
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+
+import numpy as np
+
+from anomalies.rules.counts import Floats
+from anomalies.rules.findings import Finding, Unverifiable
+from anomalies.rules.panels import Ints
+from anomalies.rules.verdicts import (
+    Series,
+    Test,
+    anomaly_scores,
+    constituency_p,
+    false_discovery,
+)
+from anomalies.rules.within import Moments
+from anomalies.services.apart import Apart
+from anomalies.services.panels import Panels
+from anomalies.services.statistical.family import Family, Judged, Terms
+from anomalies.services.statistical.flow import FlowRules
+from anomalies.services.statistical.shares import ShareRules
+from anomalies.services.statistical.system import SystemRules
+from anomalies.services.statistical.within import WithinRules
+
+FAMILIES: tuple[type[Family], ...] = (FlowRules, SystemRules, WithinRules, ShareRules)
+STATISTICAL = tuple(rule for family in FAMILIES for rule in family.rules)
+# Calls that were refused change no figure, and join no score.
+UNSCORED = frozenset({"H13"})
+
+
+class StatisticalRules:
+    """Judges all hours of an election at once: no hour knows of a later one.
+
+    Each rule stands for itself: one that fails is left out, and is named by `apart`.
+    """
+
+    def __init__(
+        self,
+        panels: Panels,
+        *,
+        election_id: int,
+        terms: Terms | None = None,
+        moments: Mapping[str, Moments] | None = None,
+        five_minutes: Mapping[str, Floats] | None = None,
+        apart: Apart | None = None,
+    ) -> None:
+        """Take what the rules look at.
+
+        Without `moments` nobody knows what lies inside the hours, and S06 to S09 say
+        nothing; nor does S17 without the counts of `five_minutes`.
+        """
+        self.panels = panels
+        self.terms = terms or Terms()
+        self.apart = apart or Apart(election_id)
+        series = {name: Series(panel) for name, panel in panels.panels.items()}
+        families: list[Family] = [
+            FlowRules(panels, election_id=election_id, series=series),
+            SystemRules(
+                panels,
+                election_id=election_id,
+                series=series,
+                five_minutes=five_minutes,
+            ),
+            ShareRules(panels, election_id=election_id),
+        ]
+        if moments is not None:
+            families.append(
+                WithinRules(
+                    panels, election_id=election_id, series=series, moments=moments
+                )
+            )
+        self._families = {
+            rule: family
+            for family in families
+            for rule in family.rules
+            if rule not in self.terms.off
+        }
+
+    @cached_property
+    def tests(self) -> dict[Test, Floats]:
+        """Return the tests of all rules that are on."""
+        found: dict[Test, Floats] = {}
+        for rule, family in self._families.items():
+            found |= self.apart.run(partial(family.tests, rule), rule) or {}
+        return found
+
+    @cached_property
+    def q(self) -> dict[Test, Floats]:
+        """Return q of each test, among all of its hour."""
+        return false_discovery(self.tests)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what the rules report, of constituencies and of the whole election."""
+        judged = Judged(self.tests, self.q, self.terms)
+
+        def of(rule: str, family: Family) -> list[Finding]:
+            return list(family.findings(rule, judged))
+
+        return tuple(
+            finding
+            for rule, family in self._families.items()
+            for finding in self.apart.run(partial(of, rule, family), rule) or ()
+        )
+
+    @cached_property
+    def unverifiable(self) -> tuple[Unverifiable, ...]:
+        """Return where rules could say nothing in the last hour, but for what failed."""
+
+        def of(rule: str, family: Family) -> list[Unverifiable]:
+            return list(family.unverifiable(rule))
+
+        return tuple(
+            item
+            for rule, family in self._families.items()
+            for item in self.apart.run(partial(of, rule, family), rule) or ()
+        )
+
+    @property
+    def test_count(self) -> int:
+        """Return the number of tests of the last hour."""
+        return sum(int((~np.isnan(p[:, -1])).sum()) for p in self.tests.values())
+
+    @property
+    def scores(self) -> Floats:
+        """Return the score of each constituency; NaN where there was no test."""
+        scored = {
+            test: p for test, p in self.tests.items() if test.rule not in UNSCORED
+        }
+        if not scored:
+            return np.full(len(self.panels.ids), np.nan)
+        return anomaly_scores(constituency_p(scored))
+
+    def flagged_rules(self) -> Ints:
+        """Return how many rules report each constituency and hour."""
+        counts = np.zeros(self.panels.shape, dtype=np.int64)
+        for rule in {test.rule for test in self.q}:
+            if self.apart.has_failed(rule):
+                continue
+            of_rule = [q for test, q in self.q.items() if test.rule == rule]
+            counts += (np.stack(of_rule) <= self.terms.level(rule)).any(axis=0)
+        return counts
