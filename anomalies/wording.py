@@ -3,6 +3,26 @@
 from anomalies.models import Alert
 from anomalies.rules.catalogue import RULES
 
+# By the stable codes of `Unverifiable`.
+REASONS = {
+    "files_missing": "hour files are missing",
+    "no_hours": "no hour of the vote is over",
+    "no_peers": "there are no peers to compare with",
+    "not_comparable": "there are too few ballots or peers",
+    "register_unknown": "nobody states the register",
+    "rule_failed": "the rule failed; the log has the traceback",
+    "time_stamps_shared": "transactions share their time stamps",
+    "window_unknown": "nobody states when voting is open",
+}
+
+
+def why_unverifiable(reason: str, constituencies: int) -> str:
+    """Return why a rule could not be applied, and in how many constituencies; 0 is all."""
+    where = (
+        f"{constituencies:,} of the constituencies" if constituencies else "everywhere"
+    )
+    return f"{where}: {REASONS.get(reason, reason)}"
+
 
 def title(code: str) -> str:
     """Return what a rule is called; its code where nobody knows it any more."""

@@ -2,8 +2,9 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from anomalies.models import RuleSetting
+from anomalies.models import Evaluation, RuleSetting
 from metrics.models import MetricsUpdate
 from tests.anomalies.factories import make_alert
 from tests.factories import make_election, make_staff, make_user
@@ -177,3 +178,31 @@ def test_a_logical_rule_has_no_threshold(client, staff):
 
     assert "true or false" in answer.content.decode()
     assert not RuleSetting.objects.exists()
+
+
+def test_staff_see_which_rules_could_not_be_applied_and_why(client, staff):
+    election = make_election()
+    evaluation = Evaluation.objects.create(
+        election=election,
+        evaluated_at=timezone.now(),
+        tests=120,
+        unverifiable={"H02": {"register_unknown": 7}, "S05": {"rule_failed": 0}},
+    )
+
+    listed = client.get(reverse("admin:anomalies_evaluation_changelist"))
+    page = client.get(
+        reverse("admin:anomalies_evaluation_change", args=[evaluation.pk])
+    ).content.decode()
+
+    assert "not everywhere: H02, S05" in listed.content.decode()
+    assert "7 of the constituencies: nobody states the register" in page
+    assert "everywhere: the rule failed; the log has the traceback" in page
+    assert 'name="_save"' not in page
+
+
+def test_an_evaluation_of_everything_says_so(client, staff):
+    Evaluation.objects.create(election=make_election(), evaluated_at=timezone.now())
+
+    text = client.get(reverse("admin:anomalies_evaluation_changelist")).content
+
+    assert b"all applied" in text
