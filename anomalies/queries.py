@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Case, F, IntegerField, Max, QuerySet, When
+from django.db.models import Case, F, IntegerField, Max, Q, QuerySet, When
 
 from anomalies.models import (
     OPEN,
@@ -86,13 +86,19 @@ def hour_moments(election_id: int) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def newest_ledger_time(election_id: int) -> datetime | None:
-    """Return the newest ledger time of an election."""
+def newest_ledger_time(election_id: int, *, now: datetime) -> datetime | None:
+    """Return the newest ledger time of an election that has come by now.
+
+    A time stamp is the sender's word: a constituency that has one in the future says
+    nothing of how far the ledger is, unless there is no other.
+    """
     constituencies = Constituency.objects.filter(election_id=election_id)
-    newest: datetime | None = constituencies.aggregate(
-        newest=Max("last_transaction_at")
-    )["newest"]
-    return newest
+    newest: datetime | None
+    newest, credible = constituencies.aggregate(
+        newest=Max("last_transaction_at"),
+        credible=Max("last_transaction_at", filter=Q(last_transaction_at__lte=now)),
+    ).values()
+    return credible or (newest and now)
 
 
 def rule_settings(election_id: int) -> dict[str, RuleSetting]:

@@ -10,6 +10,7 @@ from anomalies.services.queue import ask_for_due
 from anomalies.services.webhooks import SEND_DELIVERIES, wake_sender
 from elections.locks import Lock, alone, key_of
 
+PRUNE = "anomalies.prune"
 # A receiver may take the whole time-out: the live figures are not to wait for longer.
 ROUND_SECONDS = 5.0
 
@@ -35,3 +36,10 @@ def send_deliveries(**_: object) -> int:
     if is_only:
         wake_sender()
     return tried
+
+
+@shared_task(name=PRUNE)
+def prune(**_: object) -> int:
+    """Remove deliveries that were sent or given up long ago; return how many."""
+    with alone(Lock.PERIODIC_TASK, key_of(PRUNE)) as is_only:
+        return WebhookService().prune(timezone.now()) if is_only else 0

@@ -60,6 +60,7 @@ OWN_NAMES = {
     "UPDATE_BACKOFF_SECONDS",
     "UPDATE_LEASE_SECONDS",
     "WEBHOOK_PRIVATE_HOSTS",
+    "WEBHOOK_RETENTION_DAYS",
 }
 unknown = sorted(
     name
@@ -334,6 +335,8 @@ LIVE_TICKET_SECONDS = count("ELECTION_MONITOR_LIVE_TICKET_SECONDS", default=300)
 WEBHOOK_PRIVATE_HOSTS = flag(
     "ELECTION_MONITOR_WEBHOOK_PRIVATE_HOSTS", default=DEBUG or EMBEDDED_POSTGRES
 )
+# Deliveries that were sent or given up are kept for so long after their last attempt.
+WEBHOOK_RETENTION_DAYS = count("ELECTION_MONITOR_WEBHOOK_RETENTION_DAYS", default=30)
 
 # Celery: only a wake-up, the outbox is the queue --------------------------------
 CELERY_BROKER_URL = broker_url(
@@ -377,6 +380,7 @@ CELERY_BEAT_SCHEDULE = {
         "transactions.resume_uploads": 60,
         "anomalies.evaluate_active_elections": 300,
         "anomalies.send_deliveries": 10,
+        "anomalies.prune": 3_600,
     }.items()
 }
 

@@ -6,18 +6,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import F, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from anomalies.admin import charts
 from anomalies.admin.alerts import BADGES
@@ -35,11 +30,9 @@ from elections.admin import cells
 from elections.admin.base import ReadOnlyAdmin
 from elections.admin.filters import ElectionFilter
 from elections.admin.registry import election_link
+from elections.admin.uploads import FileForm, UploadPage
 from elections.models import Election
 
-# The form around the file.
-FORM_BYTES = 1 << 20
-TOO_LARGE = f"The file is larger than {LARGEST_BYTES >> 20} MB."
 RULE_NAMES = {
     "P01": "Integer percentages",
     "P02": "Turnout and share",
@@ -54,7 +47,7 @@ RULE_NAMES = {
 }
 
 
-class StationsForm(forms.Form):
+class StationsForm(FileForm):
     """A file of polling stations and the election that they voted in."""
 
     election = forms.ModelChoiceField(Election.objects.order_by("name", "id"))
@@ -68,11 +61,9 @@ class StationsForm(forms.Form):
         "takes some ten seconds; the file is not kept.",
     )
 
-    def clean_file(self) -> "UploadedFile[bytes]":
-        file: UploadedFile[bytes] = self.cleaned_data["file"]
-        if (file.size or 0) > LARGEST_BYTES:
-            raise forms.ValidationError(TOO_LARGE)
-        return file
+    @classmethod
+    def largest_bytes(cls) -> int:
+        return LARGEST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +89,9 @@ class Table:
     note: str = ""
 
 
-class StationReportAdmin(ReadOnlyAdmin[StationReport]):
-    change_list_template = "admin/anomalies/stationreport/change_list.html"
+class StationReportAdmin(UploadPage[StationReport], ReadOnlyAdmin[StationReport]):
+    upload_form = StationsForm
+    upload_title = "Upload results of polling stations"
     change_form_template = "admin/anomalies/stationreport/change_form.html"
     list_display = ["file", "place", "station_count", "noticed", "by", "created"]
     list_filter = [ElectionFilter]
@@ -126,57 +118,16 @@ class StationReportAdmin(ReadOnlyAdmin[StationReport]):
 
     # Handing in ------------------------------------------------------------------
 
-    def has_upload_permission(self, request: HttpRequest) -> bool:
-        """Tell whether this user may hand in files."""
-        return bool(request.user.has_perm("anomalies.add_stationreport"))
-
-    def get_urls(self) -> list[URLPattern]:
-        # Exempt, so that the form is not read before its length is known.
-        page = self.admin_site.admin_view(csrf_exempt(self.upload_view))
-        name = "anomalies_stationreport_upload"
-        return [path("upload/", page, name=name), *super().get_urls()]
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        can_upload = {"can_upload": self.has_upload_permission(request)}
-        return super().changelist_view(request, {**can_upload, **(extra_context or {})})
-
-    def upload_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Take a file, unless it is larger than what is read."""
-        if not self.has_upload_permission(request):
-            raise PermissionDenied
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if length.isdecimal() and int(length) > LARGEST_BYTES + FORM_BYTES:
-            messages.error(request, TOO_LARGE)
-            return redirect(request.path)
-        return self._checked_upload(request)
-
-    @method_decorator(csrf_protect)
-    def _checked_upload(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method != "POST":
-            return self._page(request, StationsForm())
-        form = StationsForm(request.POST, request.FILES)
+    def receive(self, request: HttpRequest, form: StationsForm) -> HttpResponse | None:
+        """Apply the rules while the browser waits, and show what they say."""
         if (stored := _store(request, form)) is None:
-            return self._page(request, form)
+            return None
         if stored.is_new:
             self.log_addition(request, stored.report, "Uploaded.")
             messages.success(request, "The rules were applied; this is their report.")
         else:
             messages.info(request, "This file is known already; this is its report.")
         return redirect(cells.change_url(stored.report))
-
-    def _page(self, request: HttpRequest, form: StationsForm) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Upload results of polling stations",
-            "opts": self.opts,
-            "form": form,
-            "media": self.media,
-        }
-        return TemplateResponse(
-            request, "admin/anomalies/stationreport/upload.html", context
-        )
 
     # The report ------------------------------------------------------------------
 
@@ -246,8 +197,6 @@ class StationReportAdmin(ReadOnlyAdmin[StationReport]):
 
 def _store(request: HttpRequest, form: StationsForm) -> StoredReport | None:
     """Apply the rules to the file; where that fails, the form says why."""
-    if not form.is_valid():
-        return None
     file: UploadedFile[bytes] = form.cleaned_data["file"]
     try:
         return store_report(

@@ -243,13 +243,17 @@ class Baseline:
         """Return the rate of each constituency's peers, and how many ballots say so."""
         counted = self._of_peers(weights * counts)
         exposed = self._of_peers(weights * exposure)
-        last = self.last_rate[self.group]
-        has_last = ~np.isnan(last) & (last > 0)
-        known_by = np.where(has_last, self.rate_weight, 0.0)
-        all_exposed = exposed + known_by / np.where(has_last, last, 1.0)
+        # 0: there is none.
+        last = np.nan_to_num(self.last_rate[self.group])
+        # Worth one ballot at the larger of both rates: after hours without any ballot it
+        # would else outweigh the peers, and whoever goes on as usual would be a stranger.
+        now = np.divide(counted, exposed, out=np.zeros_like(counted), where=exposed > 0)
+        worth = np.where(last > 0, self.rate_weight, 0.0)
+        known_by = worth / np.where(last > 0, np.maximum(last, now), 1.0)
+        all_exposed = exposed + known_by
         rate = np.where(
             all_exposed > 0,
-            (counted + known_by) / np.maximum(all_exposed, 1e-12),
+            (counted + known_by * last) / np.maximum(all_exposed, 1e-12),
             np.nan,
         )
         return rate, np.nan_to_num(rate) * exposed

@@ -107,10 +107,11 @@ def turnout(
     """Compare how many people on the register have voted, S12.
 
     `elapsed` is the part of the time of voting that is over. Nothing is said where more
-    people voted than the register knows: that is for H02, and no share.
+    people voted than the register knows: that is for H02, and no share. Nor where nobody
+    has: contracts without a ballot are normal.
     """
     votes, register = np.asarray(cast, float), np.asarray(voters, float)
-    register = np.where(votes <= register, register, np.nan)
+    register = np.where((votes > 0) & (votes <= register), register, np.nan)
     found = compare(
         votes, register, groups=groups, electorates=electorates, habits=TURNOUT
     )

@@ -151,11 +151,10 @@ def closed_until(election_id: int, *, now: datetime) -> datetime | None:
     By the newest ledger time: a feed that lags leaves hours open, but not after the vote.
     None before the first.
     """
-    newest = queries.newest_ledger_time(election_id)
+    newest = queries.newest_ledger_time(election_id, now=now)
     if newest is None:
         return None
-    # A time stamp is the sender's word: one in the future closes nothing.
-    moment = min(newest, now).astimezone(UTC)
+    moment = newest.astimezone(UTC)
     hour = moment.replace(minute=0, second=0, microsecond=0)
     election = Election.objects.filter(pk=election_id).first()
     is_over = election and election.status_at(now) == ElectionStatus.COMPLETED

@@ -10,11 +10,12 @@ import secrets
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import orjson
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from anomalies import queries
@@ -28,6 +29,7 @@ from anomalies.models import (
 )
 from anomalies.services import posting
 from anomalies.services.announcing import alert_message
+from anomalies.sql import statements
 from elections.locks import NotInTransaction
 from metrics.services.wake_up import wake_worker
 
@@ -47,6 +49,8 @@ GONE = 410
 WORKER_KILLED = "The worker was killed while it sent this, at the last attempt."
 # Of an answer, as staff see it.
 SHOWN_CHARACTERS = 200
+# Deliveries deleted in one database transaction.
+PRUNE_ROWS = 5_000
 
 
 class Change(StrEnum):
@@ -78,7 +82,7 @@ class WebhookService:
         Raises:
             NotInTransaction: no transaction is open.
         """
-        if not transaction.get_connection().in_atomic_block:
+        if not connection.in_atomic_block:
             raise NotInTransaction("Tell webhooks in the transaction of the change.")
         if not alerts:
             return 0
@@ -140,10 +144,30 @@ class WebhookService:
             self._send(delivery, clock)
         return delivery
 
+    def prune(self, now: datetime) -> int:
+        """Delete what was sent or given up longer ago than is kept; return how many.
+
+        In pieces, each in a database transaction of its own.
+        """
+        values: dict[str, Any] = {
+            "before": now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS),
+            "limit": PRUNE_ROWS,
+        }
+        total, deleted = 0, PRUNE_ROWS
+        while deleted == PRUNE_ROWS:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statements["prune_deliveries"], values)
+                deleted = cursor.rowcount
+            total += deleted
+        return total
+
     def _claim(self, now: datetime) -> WebhookDelivery | None:
         """Take a delivery until its lease ends, in a short transaction of its own."""
-        due = WebhookDelivery.objects.filter(status__in=TO_SEND, available_at__lte=now)
+        to_send = WebhookDelivery.objects.filter(status__in=TO_SEND)
+        due = to_send.filter(available_at__lte=now)
         with transaction.atomic(durable=True):
+            # Else it would wait until the right clocks are as late.
+            to_send.filter(_told_by_a_fast_clock(now)).update(available_at=now)
             due.filter(attempts__gte=ATTEMPTS).update(
                 status=DeliveryStatus.DEAD, error=WORKER_KILLED
             )
@@ -272,5 +296,28 @@ def _in_hand(delivery: WebhookDelivery) -> "QuerySet[WebhookDelivery]":
     )
 
 
+def _told_by_a_fast_clock(now: datetime) -> Q:
+    """Select what is put off for longer than its attempts allow.
+
+    By up to a lease the clocks of two workers may differ.
+    """
+    latest = now + timedelta(seconds=LEASE_SECONDS)
+    return Q(
+        *(
+            Q(attempts=attempts, available_at__gt=latest + _longest_wait(attempts))
+            for attempts in range(ATTEMPTS + 1)
+        ),
+        _connector=Q.OR,
+    )
+
+
+def _longest_wait(attempts: int) -> timedelta:
+    """Return how far ahead a right clock puts a delivery: in hand, or after a failure."""
+    lease = timedelta(seconds=LEASE_SECONDS)
+    # No pause follows the last attempt.
+    return lease if attempts >= ATTEMPTS else max(lease, _pause(attempts))
+
+
 def _pause(attempts: int) -> timedelta:
+    """Return the pause after a number of failures."""
     return timedelta(seconds=FIRST_PAUSE_SECONDS * 2 ** (attempts - 1))

@@ -18,7 +18,7 @@ from elections.admin.filters import (
     TextFilter,
 )
 from elections.models import Constituency
-from transactions.admin.uploads import UploadPage
+from transactions.admin.uploads import ExportUploadPage
 from transactions.models import (
     BatchKind,
     BatchStatus,
@@ -115,7 +115,7 @@ class BatchPages(ReadOnlyAdmin[M]):
         return cells.moment(obj.finished_at)
 
 
-class ImportBatchAdmin(UploadPage, BatchPages[ImportBatch]):
+class ImportBatchAdmin(ExportUploadPage, BatchPages[ImportBatch]):
     list_display = [
         "id",
         "file",

@@ -152,6 +152,21 @@ def test_the_first_ballot_after_an_empty_hour_among_few_peers_is_no_alarm():
     assert flow(panel(counts, voters=np.full(25, 100))).p[4, 7] > 1e-4
 
 
+@pytest.mark.parametrize("silent", [1, 2, 5])
+def test_after_hours_without_any_ballot_the_flow_is_judged_as_before(silent):
+    usual, morning = election(), MORNING + 1
+    counts = usual.counts.copy()
+    counts[:, morning - silent : morning] = 0
+    struck = counts.copy()
+    struck[7, morning] = 3 * struck[7, morning] + 20
+
+    calm, alarmed = (flow(panel(c, voters=usual.voters)).p for c in (counts, struck))
+
+    assert not np.isnan(calm[:, morning:]).any()
+    assert (calm[:, morning] < 0.001).mean() < 0.02
+    assert alarmed[7, morning] < 1e-4
+
+
 def test_a_constituency_without_a_register_is_compared_by_its_own_past():
     usual = election()
     voters = usual.voters.copy()

@@ -295,6 +295,18 @@ def test_a_register_that_is_unknown_null_or_too_small_is_not_judged(register):
     assert found.p[1:] == pytest.approx(usual)
 
 
+def test_a_contract_without_a_vote_has_no_turnout_and_is_nobodys_peer():
+    voters = sizes(30).astype(float)
+    votes = shares(voters.astype(int), rate=0.62, rho=0.004)
+    usual = turnout(cast=votes[1:], voters=voters[1:], **alone(29)).p
+    votes[0] = 0
+
+    found = turnout(cast=votes, voters=voters, **alone(30))
+
+    assert np.isnan(found.p[0])
+    assert found.p[1:] == pytest.approx(usual)
+
+
 def test_an_hour_in_which_calls_are_rejected_is_found():
     calls = np.full(60, 300)
     rejected = shares(calls, rate=0.005, rho=0.0005)
