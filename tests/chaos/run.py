@@ -22,6 +22,7 @@ from tests.chaos.verdict import (
     queue_as_text,
     undone,
     unexplained,
+    wrong_alerts,
     wrong_batches,
 )
 from tests.chaos.world import LONG, SHORT, World
@@ -169,6 +170,7 @@ class Run:
         say(f"{self._clock()} Counting.")
         self._wrong += differences(self._world, self._election)
         self._wrong += wrong_batches(self._world)
+        self._wrong += wrong_alerts(self._election)
         (self._stage.logs / "queue.log").write_text(queue_as_text())
         shown = [f"stuck: {sentence}" for sentence in stuck]
         shown += [f"wrong: {wrong}" for wrong in self._wrong]

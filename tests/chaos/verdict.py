@@ -8,9 +8,13 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
 
+from anomalies.models import OPEN, Alert, AlertEvent, Evaluation
+from anomalies.services import AnomalyService
+from elections.locks import Lock, lock_until_commit
 from elections.models import Constituency, Election
 from metrics.models import (
     Discrepancy,
@@ -109,6 +113,40 @@ def wrong_batches(world: World) -> Iterator[Wrong]:
     made = Transaction.objects.count() + RollbackEvent.objects.count()
     if accepted != made:
         yield Wrong("lines accepted", made, accepted)
+
+
+def wrong_alerts(election: Election) -> Iterator[Wrong]:
+    """Yield what an evaluation of the ledger as it is now would say otherwise.
+
+    By the clock of the last one: what waits an hour has to wait for both.
+    """
+    with transaction.atomic():
+        lock_until_commit(Lock.ALERTS, election.pk)
+        last = Evaluation.objects.filter(election=election).first()
+        if last is None:
+            yield Wrong("evaluation", "made", "missing")
+            return
+        stored = _judgement(election)
+        AnomalyService().evaluate(election.pk, now=last.evaluated_at)
+        right = _judgement(election)
+        transaction.set_rollback(True)
+    yield from _compare("judgement", right, stored)
+    kept = dict(AlertEvent.objects.values_list("pgh_obj").annotate(n=Count("pgh_id")))
+    versions = dict(Alert.objects.values_list("id", "version"))
+    yield from _compare("versions of alert", versions, kept)
+
+
+def _judgement(election: Election) -> dict[Any, object]:
+    """Return open alerts, scores and numbers by what they are about."""
+    alerts = Alert.objects.filter(election=election, status__in=OPEN)
+    places = Constituency.objects.filter(election=election)
+    found: dict[Any, object] = {
+        (alert.rule, alert.constituency_id, alert.started_hour): alert.severity
+        for alert in alerts
+    }
+    for pk, *figures in places.values_list("id", "anomaly_score", "anomaly_count"):
+        found[pk] = figures
+    return found
 
 
 def undone(settled_at: datetime) -> list[str]:
