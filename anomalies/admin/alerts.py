@@ -1,7 +1,7 @@
 """Alerts in the admin: what was found, how sure that is, and who deals with it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from anomalies import queries
+from anomalies.admin.compared import compared
 from anomalies.models import OPEN, Alert, AlertStatus, Severity
 from anomalies.rules.catalogue import RULES
 from anomalies.services import (
@@ -40,32 +41,6 @@ STATUS_BADGES = {
     AlertStatus.RESOLVED: "good",
     AlertStatus.DISMISSED: "quiet",
     AlertStatus.CLEARED: "quiet",
-}
-
-
-# Heading -> how a window of the evidence fills its column: S01, S15, and S06.
-Column = Callable[[dict[str, Any]], str]
-FLOW_COLUMNS: dict[str, Column] = {
-    "window": lambda window: f"{window['hours']} h",
-    "counted": lambda window: f"{window['counted']:,.0f}",
-    "expected": lambda window: f"{window['expected']:,.1f}",
-    "too many, 95 %": lambda window: " … ".join(
-        f"{edge:+,.0f}" for edge in window["excess_interval"]
-    ),
-    "p": lambda window: f"{window['p']:.2g}",
-}
-GAP_COLUMNS: dict[str, Column] = {
-    "window": lambda window: f"{window['hours']} h",
-    "beyond the other ballots": lambda window: f"{window['apart']:+,.0f}",
-    "the others had": lambda window: f"{window['twins_had']:,.0f}",
-    "usually apart": lambda window: f"{window['mean']:.1f}",
-    "p": lambda window: f"{window['p']:.2g}",
-}
-EVEN_COLUMNS: dict[str, Column] = {
-    "window": lambda window: f"{window['hours']} h",
-    "D": lambda window: f"{window['D']:,.1f}",
-    "usually": lambda window: f"{window['df']:,.0f}",
-    "p": lambda window: f"{window['p']:.2g}",
 }
 
 
@@ -153,7 +128,7 @@ class AlertAdmin(BigTableAdmin[Alert]):
         "to_hour",
         "ballots",
         "numbers",
-        "compared",
+        "compared_with",
         "written",
         "versions",
         "all_evidence",
@@ -164,7 +139,7 @@ class AlertAdmin(BigTableAdmin[Alert]):
             {
                 "fields": [
                     *("in_words", "grave", "place", ("from_hour", "to_hour")),
-                    *("ballots", "numbers", "compared"),
+                    *("ballots", "numbers", "compared_with"),
                 ]
             },
         ),
@@ -328,15 +303,9 @@ class AlertAdmin(BigTableAdmin[Alert]):
         )
 
     @admin.display(description="compared")
-    def compared(self, obj: Alert) -> SafeString:
-        windows = obj.evidence.get("windows", [])
-        if not windows:
-            return cells.NOTHING
-        columns = _columns(windows[0])
-        return _table(
-            list(columns),
-            [[show(window) for show in columns.values()] for window in windows],
-        )
+    def compared_with(self, obj: Alert) -> SafeString:
+        table = compared(obj, _zone(obj))
+        return _table(*table) if table else cells.NOTHING
 
     @admin.display(description="notes")
     def written(self, obj: Alert) -> SafeString:
@@ -398,10 +367,3 @@ def _zone(alert: Alert) -> tzinfo:
     """Return the zone in which people read the hours of an alert."""
     place = alert.constituency
     return place.zone if place else ZoneInfo(alert.election.timezone)
-
-
-def _columns(window: dict[str, Any]) -> dict[str, Column]:
-    """Return the columns of windows that look like this one."""
-    if "counted" in window:
-        return FLOW_COLUMNS
-    return EVEN_COLUMNS if "df" in window else GAP_COLUMNS

@@ -206,3 +206,44 @@ def test_an_evaluation_of_everything_says_so(client, staff):
     text = client.get(reverse("admin:anomalies_evaluation_changelist")).content
 
     assert b"all applied" in text
+
+
+@pytest.mark.parametrize(
+    ("rule", "evidence", "shown"),
+    [
+        (
+            "S17",
+            {
+                "jumps": [
+                    {
+                        "series": "votes_cast",
+                        "from": "2026-09-18T13:25:00+00:00",
+                        "counted": 40351.0,
+                        "expected": 21257.0,
+                        "z": 19.8,
+                    }
+                ]
+            },
+            ["16:25", "votes cast", "40,351", "21,257", "19.8"],
+        ),
+        (
+            "H13",
+            {"successes": 120.0, "trials": 400.0, "rate": 0.012, "points": 28.8},
+            ["120 of 400", "30.00 %", "1.20 %", "+28.80"],
+        ),
+        ("S03", {"counted": 5000.0, "expected": 9000.0}, ["5,000", "9,000"]),
+        ("S09", {"silent": 40, "judged": 60}, ["40 of 60", "–"]),
+        ("S01", {"windows": [{"hours": 3, "counted": None}]}, ["3 h", "–"]),
+    ],
+    ids=["jump", "share", "total", "figures missing", "figure unknown"],
+)
+def test_figures_are_a_table_whatever_the_rule(client, staff, rule, evidence, shown):
+    election = make_election(timezone="Europe/Moscow")
+    alert = make_alert(
+        election=election, constituency=None, rule=rule, evidence=evidence
+    )
+
+    text = client.get(page(alert)).content.decode()
+
+    table = text.partition("field-compared_with")[2].partition("</table>")[0]
+    assert [cell for cell in shown if f"<td>{cell}</td>" not in table] == []

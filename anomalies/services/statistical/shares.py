@@ -140,7 +140,8 @@ class ShareRules(Family):
             row,
             episode.since,
             episode.until,
-            **_figures(self.rejections, (row, worst)) | {"excess": episode.excess},
+            # Calls are no ballots.
+            **_figures(self.rejections, (row, worst)) | {"excess": None},
             **judged.at(test, row, worst),
             evidence={
                 "method": "upper tail of a beta-binomial of these trials, rate and "
