@@ -113,6 +113,12 @@ def evaluated_until(election_id: int) -> datetime | None:
     return evaluations.values_list("until", flat=True).first()
 
 
+def last_evaluation(election: Election) -> Evaluation:
+    """Return the last evaluation of an election; one without times where there was none."""
+    found = Evaluation.objects.filter(election=election).first()
+    return found or Evaluation(election=election)
+
+
 def ended_after(moment: datetime) -> list[int]:
     """Return the elections that ended after a moment, or will."""
     ended = Election.objects.filter(ends_at__gt=moment).order_by("id")

@@ -10,7 +10,7 @@ REASONS = {
     "no_peers": "there are no peers to compare with",
     "not_comparable": "there are too few ballots or peers",
     "register_unknown": "nobody states the register",
-    "rule_failed": "the rule failed; the log has the traceback",
+    "rule_failed": "the rule failed, as the log tells",
     "time_stamps_shared": "transactions share their time stamps",
     "window_unknown": "nobody states when voting is open",
 }
@@ -18,10 +18,8 @@ REASONS = {
 
 def why_unverifiable(reason: str, constituencies: int) -> str:
     """Return why a rule could not be applied, and in how many constituencies; 0 is all."""
-    where = (
-        f"{constituencies:,} of the constituencies" if constituencies else "everywhere"
-    )
-    return f"{where}: {REASONS.get(reason, reason)}"
+    where = f"in {constituencies:,} constituencies" if constituencies else "everywhere"
+    return f"{REASONS.get(reason, reason)}, {where}"
 
 
 def title(code: str) -> str:

@@ -85,6 +85,20 @@ PACKAGE = {
         }
     ],
 }
+EVALUATION: dict[str, Any] = {
+    "election": "duma-2026",
+    "evaluated_at": "2026-09-19T08:00:05Z",
+    "until": "2026-09-19T08:00:00Z",
+    "tests": 4120,
+    "unverifiable": [
+        {
+            "rule": "H02",
+            "reason": "register_unknown",
+            "constituencies": 7,
+            "sentence": "Register exceeded: nobody states the register, in 7 constituencies.",
+        }
+    ],
+}
 FEED = """<?xml version="1.0" encoding="utf-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en">
 <title>Alerts: Duma 2026</title>

@@ -3,12 +3,20 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from anomalies import queries
 from anomalies.api import examples
-from anomalies.models import Alert, AlertEvent, AlertNote, AlertStatus, Severity
-from anomalies.wording import sentence
+from anomalies.models import (
+    Alert,
+    AlertEvent,
+    AlertNote,
+    AlertStatus,
+    Evaluation,
+    Severity,
+)
+from anomalies.wording import sentence, title, why_unverifiable
 from elections.api.schema import answer, question, shown_as
 from elections.api.strict import StrictSerializer
 
@@ -60,6 +68,48 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
         """Return the alert in words."""
         place = alert.constituency
         return sentence(alert, voters=place.registered_voters if place else None)
+
+
+class UnverifiableSerializer(serializers.Serializer[Any]):
+    """A rule that could not be applied."""
+
+    rule = serializers.CharField(help_text="Code of the rule, see docs/methods.md.")
+    reason = serializers.CharField(help_text="Stable code, such as `files_missing`.")
+    constituencies = serializers.IntegerField(
+        allow_null=True, help_text="How many; null: none could be judged."
+    )
+    sentence = serializers.CharField(help_text="The same in words.")
+
+
+@shown_as(answer(examples.EVALUATION))
+class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
+    """The last evaluation of an election; times are null before the first."""
+
+    election: "serializers.SlugRelatedField[Any]" = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True
+    )
+    evaluated_at = serializers.DateTimeField(allow_null=True, read_only=True)
+    unverifiable = serializers.SerializerMethodField(
+        help_text="Rules that could not be applied, everywhere or in places."
+    )
+
+    class Meta:
+        model = Evaluation
+        fields = ["election", "evaluated_at", "until", "tests", "unverifiable"]
+
+    @extend_schema_field(UnverifiableSerializer(many=True))
+    def get_unverifiable(self, evaluation: Evaluation) -> list[dict[str, Any]]:
+        """Return the rules in the order of their codes, each with its reasons."""
+        return [
+            {
+                "rule": rule,
+                "reason": reason,
+                "constituencies": constituencies or None,
+                "sentence": f"{title(rule)}: {why_unverifiable(reason, constituencies)}.",
+            }
+            for rule, reasons in sorted(evaluation.unverifiable.items())
+            for reason, constituencies in sorted(reasons.items())
+        ]
 
 
 @shown_as(answer(examples.NOTE))

@@ -15,4 +15,9 @@ urlpatterns = [
         feed.AlertFeedView.as_view(),
         name="alert-feed",
     ),
+    path(
+        "elections/<slug:slug>/evaluation/",
+        views.EvaluationView.as_view(),
+        name="evaluation",
+    ),
 ]

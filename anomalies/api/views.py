@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_201_CREATED, HTTP_409_CONFLICT
@@ -16,6 +17,7 @@ from anomalies.api.filters import AlertFilterSet
 from anomalies.api.serializers import (
     AlertSerializer,
     ChangeSerializer,
+    EvaluationSerializer,
     EvidenceSerializer,
     FullAlertSerializer,
     NewNoteSerializer,
@@ -29,6 +31,7 @@ from anomalies.services import (
     ReasonMissing,
 )
 from elections.api.permissions import AlertAccess
+from elections.models import Election
 
 
 class Outdated(APIException):
@@ -36,6 +39,24 @@ class Outdated(APIException):
 
     status_code = HTTP_409_CONFLICT
     default_code = "alert_changed"
+
+
+class EvaluationView(GenericAPIView[Any]):
+    queryset = Election.objects.order_by("slug")
+    lookup_field = "slug"
+    permission_classes = [AlertAccess]
+    serializer_class = EvaluationSerializer
+    # One election: parameters of lists are unknown here.
+    detail = True
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return up to when an election was judged, and what could not be.
+
+        No alert of a rule means nothing where the rule could not be applied.
+        """
+        election = self.get_object()
+        evaluation = queries.last_evaluation(election)
+        return Response(self.get_serializer(evaluation).data)
 
 
 class AlertViewSet(

@@ -195,8 +195,8 @@ def test_staff_see_which_rules_could_not_be_applied_and_why(client, staff):
     ).content.decode()
 
     assert "not everywhere: H02, S05" in listed.content.decode()
-    assert "7 of the constituencies: nobody states the register" in page
-    assert "everywhere: the rule failed; the log has the traceback" in page
+    assert "nobody states the register, in 7 constituencies" in page
+    assert "the rule failed, as the log tells, everywhere" in page
     assert 'name="_save"' not in page
 
 

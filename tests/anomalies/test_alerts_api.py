@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 
-from anomalies.models import Alert
+from anomalies.models import Alert, Evaluation
 from metrics.models import HourlyStats
 from tests.anomalies.factories import HOUR, make_alert
 from tests.factories import make_constituency, make_election, make_token, make_user
@@ -278,3 +278,41 @@ def test_a_list_takes_few_queries_however_long(
 
     with django_assert_num_queries(4):
         client.get("/api/v1/alerts/")
+
+
+def test_an_evaluation_says_what_could_not_be_judged(client):
+    election = make_election(slug="duma")
+    Evaluation.objects.create(
+        election=election,
+        evaluated_at=HOUR + timedelta(hours=1),
+        until=HOUR + timedelta(hours=1),
+        tests=7,
+        unverifiable={"S05": {"rule_failed": 0}, "H02": {"register_unknown": 7}},
+    )
+
+    told = client.get("/api/v1/elections/duma/evaluation/").json()
+
+    assert (told["election"], told["tests"]) == ("duma", 7)
+    assert [
+        (item["rule"], item["reason"], item["constituencies"], item["sentence"])
+        for item in told["unverifiable"]
+    ] == [
+        (
+            *("H02", "register_unknown", 7),
+            "Register exceeded: nobody states the register, in 7 constituencies.",
+        ),
+        (
+            *("S05", "rule_failed", None),
+            "Unusual spread: the rule failed, as the log tells, everywhere.",
+        ),
+    ]
+
+
+def test_an_election_that_was_never_evaluated_is_not_said_to_be_fine(client):
+    make_election(slug="duma")
+
+    told = client.get("/api/v1/elections/duma/evaluation/").json()
+    unknown = client.get("/api/v1/elections/nowhere/evaluation/")
+
+    assert (told["evaluated_at"], told["until"]) == (None, None)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
