@@ -33,6 +33,7 @@ class AlertStatus(models.TextChoices):
 # Not in an address: white space and control characters.
 UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 OPEN = (AlertStatus.ACTIVE, AlertStatus.INVESTIGATING)
+DECIDED = (AlertStatus.RESOLVED, AlertStatus.DISMISSED)
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):

@@ -7,7 +7,20 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
-from django.db.models import Case, F, IntegerField, Max, Q, QuerySet, When
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.functions import Coalesce, Lag
 
 from anomalies.models import (
     OPEN,
@@ -24,7 +37,7 @@ from anomalies.wording import title
 from elections.models import Constituency, Election
 from metrics.models import HourlyStats
 from metrics.open_alerts import OpenAlert
-from transactions.models import FeedHour
+from transactions.models import FeedHour, ImportBatch
 
 # Hours around an alert that are told with it.
 HOURS_BEFORE, HOURS_AFTER = timedelta(hours=24), timedelta(hours=2)
@@ -125,6 +138,23 @@ def ended_after(moment: datetime) -> list[int]:
     return list(ended.values_list("id", flat=True))
 
 
+def silent_without_end(since: datetime, *, now: datetime) -> set[int]:
+    """Return the elections that name no end and of which nothing came since a moment.
+
+    Neither rows nor files, which may be empty. A ledger time beyond `now` is no news: it
+    is the sender's word.
+    """
+    heard = Constituency.objects.filter(
+        Q(last_transaction_at__range=(since, now)) | Q(metrics_updated_at__gte=since),
+        election=OuterRef("pk"),
+    )
+    read = ImportBatch.objects.filter(
+        constituency__election=OuterRef("pk"), started_at__gte=since
+    )
+    silent = Election.objects.filter(~Exists(heard), ~Exists(read), ends_at=None)
+    return set(silent.values_list("id", flat=True))
+
+
 def is_evaluated_after(election_id: int, moment: datetime, *, now: datetime) -> bool:
     """Tell whether an election was evaluated with data of a later moment.
 
@@ -195,6 +225,28 @@ def status_before_cleared(alert_id: int) -> str:
     events = AlertEvent.objects.filter(pgh_obj=alert_id, status__in=OPEN)
     last = events.order_by("-pgh_id").values_list("status", flat=True).first()
     return last or AlertStatus.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was known of an alert when it was resolved or dismissed."""
+
+    severity: str
+    excess: float | None
+
+
+def decisions(alert_ids: Collection[int]) -> dict[int, Decision]:
+    """Return with which figures alerts came to the status they have, by id."""
+    before = Window(Lag("status"), partition_by="pgh_obj", order_by="pgh_id")
+    changes = (
+        AlertEvent.objects.filter(pgh_obj__in=alert_ids)
+        .annotate(before=Coalesce(before, Value("")))
+        .filter(~Q(before=F("status")))
+        .order_by("pgh_id")
+        .values_list("pgh_obj", "severity", "excess")
+    )
+    # The last change of each counts.
+    return {pk: Decision(severity, excess) for pk, severity, excess in changes}
 
 
 def history(alert_id: int) -> "QuerySet[AlertEvent]":

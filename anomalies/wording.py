@@ -40,6 +40,15 @@ def sentence(alert: Alert, *, voters: int | None) -> str:
     return " ".join(parts)
 
 
+def extent(severity: str, excess: float | None) -> str:
+    """Return how grave something is: “warning, 12 ballots”."""
+    if excess is None:
+        return severity
+    ballots = round(excess)
+    unit = "ballot" if abs(ballots) == 1 else "ballots"
+    return f"{severity}, {ballots:,} {unit}".replace("-", "−")
+
+
 def _excess(excess: float, voters: int | None) -> str:
     kind = "more" if excess > 0 else "fewer"
     text = f"{abs(excess):,.0f} ballots {kind} than there should be"

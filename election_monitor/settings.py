@@ -354,7 +354,7 @@ CELERY_TASK_DEFAULT_QUEUE = "updates"
 CELERY_TASK_ROUTES = {"transactions.*": {"queue": "import"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_DISABLE_PREFETCH = True
-# Above the lease: whoever is stopped by it has lost its work already.
+# Above the lease, which work that takes long renews: what is stopped by it hangs.
 CELERY_TASK_ANNOTATIONS = {
     f"metrics.{name}": {"time_limit": 4 * UPDATE_LEASE_SECONDS}
     for name in ("process_updates", "refresh_active_elections", "watch_feeds")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import pghistory
@@ -12,12 +13,14 @@ from django.db import transaction
 from django.db.models import F
 
 from anomalies import queries
-from anomalies.models import OPEN, Alert, AlertNote, AlertStatus
+from anomalies.models import DECIDED, Alert, AlertNote, AlertStatus
+from anomalies.queries import Decision
 from anomalies.rules.episodes import LONGEST_GAP
 from anomalies.rules.findings import Finding, Severity
 from anomalies.services.announcing import announce
 from anomalies.services.evidence import storable
 from anomalies.services.webhooks import Change, WebhookService
+from anomalies.wording import extent
 from elections.locks import Lock, lock_until_commit
 
 # Hours between two findings of one rule and place that are still one alert.
@@ -27,6 +30,8 @@ OF_A_STATE = {"H01", "H02", "S11", "S12"}
 # Rules that tell events: two that do not share an hour are two alerts.
 OF_EVENTS = {"S17"}
 GRAVITY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+# So many times the ballots that staff decided on are another matter.
+GRAVER_TIMES = 2
 FIGURES = (
     *("severity", "started_hour", "ended_hour"),
     *("statistic", "p", "q", "excess", "evidence"),
@@ -100,8 +105,9 @@ class AlertService:
         any more are cleared. Those of `silent`, rule and constituency, stay as they are:
         nothing could be said of them; a rule without a constituency stands for all of them.
 
-        What staff have resolved or dismissed stays so, with the new figures; nothing is
-        deleted, and the history keeps every version.
+        What staff have resolved or dismissed stays so, with the new figures, until these
+        are graver than what was decided on: then it is active again. Nothing is deleted,
+        and the history keeps every version.
 
         Raises:
             NotInTransaction: no transaction is open.
@@ -110,6 +116,13 @@ class AlertService:
         # Locked: a decision that staff take meanwhile is not written over.
         alerts = Alert.objects.select_for_update(no_key=True).order_by("id")
         known = _by_place(alerts.filter(election_id=election_id))
+        decisions = queries.decisions(
+            [
+                alert.pk
+                for alert in chain.from_iterable(known.values())
+                if alert.status in DECIDED
+            ]
+        )
         done, seen = Reconciled(), set[int]()
         for finding in merged(findings):
             place = (finding.rule, finding.constituency)
@@ -122,10 +135,11 @@ class AlertService:
                 continue
             seen.add(alert.pk)
             others = {item.started_hour for item in known[place] if item != alert}
-            if _update(alert, finding, now, taken=others):
+            decided = decisions.get(alert.pk)
+            if _update(alert, finding, now, taken=others, decided=decided):
                 done.changed.append(alert)
         unsaid = set(silent)
-        for alert in (item for alerts in known.values() for item in alerts):
+        for alert in chain.from_iterable(known.values()):
             is_silent = {
                 (alert.rule, None),
                 (alert.rule, alert.constituency_id),
@@ -165,8 +179,8 @@ class AlertService:
             if status is not None and status != alert.status:
                 _refuse_impossible(alert, status)
                 alert.status = status
-                # A reason belongs to one decision.
-                alert.reason = "" if status in OPEN else alert.reason
+                # A reason belongs to one decision, or was the rules'.
+                alert.reason = ""
             if reason is not None:
                 alert.reason = reason.strip()
             if alert.status == AlertStatus.DISMISSED and not alert.reason:
@@ -303,6 +317,7 @@ def _same(
     near.sort(
         key=lambda alert: (
             not alert.is_open,
+            finding.rule in OF_A_STATE and alert.status not in DECIDED,
             alert.started_hour != finding.started_hour,
             alert.pk,
         )
@@ -311,15 +326,21 @@ def _same(
 
 
 def _is_same(alert: Alert, finding: Finding) -> bool:
-    if finding.rule in OF_A_STATE and alert.is_open:
+    is_of_a_state = finding.rule in OF_A_STATE
+    if is_of_a_state and alert.is_open:
         return True
     if alert.started_hour == finding.started_hour:
         return True
     is_opposed = (alert.excess or 0) * (finding.excess or 0) < 0
+    if is_opposed:
+        return False
+    if is_of_a_state and alert.status in DECIDED:
+        # Silence in between, or another first hour, makes no other state of it.
+        return True
+    gap = _gap(finding)
     return (
-        not is_opposed
-        and finding.started_hour <= alert.ended_hour + _gap(finding)
-        and alert.started_hour <= finding.ended_hour + _gap(finding)
+        finding.started_hour <= alert.ended_hour + gap
+        and alert.started_hour <= finding.ended_hour + gap
     )
 
 
@@ -354,7 +375,12 @@ def _open(finding: Finding, now: datetime) -> Alert:
 
 
 def _update(
-    alert: Alert, finding: Finding, now: datetime, *, taken: Collection[datetime]
+    alert: Alert,
+    finding: Finding,
+    now: datetime,
+    *,
+    taken: Collection[datetime],
+    decided: Decision | None,
 ) -> bool:
     """Give the alert the figures of the finding; tell whether anything was different.
 
@@ -362,14 +388,17 @@ def _update(
     keeps its beginning.
     """
     figures = _figures(finding)
-    if finding.started_hour in taken:
-        figures["started_hour"] = alert.started_hour
     if finding.rule in OF_A_STATE:
         figures["started_hour"] = min(alert.started_hour, finding.started_hour)
+    if figures["started_hour"] in taken:
+        figures["started_hour"] = alert.started_hour
+        figures["ended_hour"] = max(alert.started_hour, finding.ended_hour)
+    status = _status_of(alert, finding, decided)
     different = {
-        name: value for name, value in figures.items() if getattr(alert, name) != value
+        name: value
+        for name, value in (figures | status).items()
+        if getattr(alert, name) != value
     }
-    different |= _status_of(alert, finding)
     if not different:
         return False
     for name, value in different.items():
@@ -378,13 +407,38 @@ def _update(
     return True
 
 
-def _status_of(alert: Alert, finding: Finding) -> dict[str, Any]:
-    """Return what the rules change of a status: never what staff have decided."""
-    if finding.closed and alert.is_open:
-        return {"status": AlertStatus.CLEARED, "reason": finding.closed}
-    if not finding.closed and alert.status == AlertStatus.CLEARED:
+def _status_of(
+    alert: Alert, finding: Finding, decided: Decision | None
+) -> dict[str, Any]:
+    """Return what the rules change of a status.
+
+    Of what staff have decided only where it has become graver than what they knew.
+    """
+    if finding.closed:
+        closed = {"status": AlertStatus.CLEARED, "reason": finding.closed}
+        return closed if alert.is_open else {}
+    if alert.status == AlertStatus.CLEARED:
         return {"status": queries.status_before_cleared(alert.pk), "reason": ""}
+    if decided and _is_graver(finding, decided):
+        before = extent(decided.severity, decided.excess)
+        after = extent(finding.severity, storable(finding.excess))
+        reason = f"Graver than what was {alert.status}: {before} → {after}."
+        return {"status": AlertStatus.ACTIVE, "reason": reason}
     return {}
+
+
+def _is_graver(finding: Finding, decided: Decision) -> bool:
+    """Tell whether a finding is another matter than what was decided on.
+
+    By what was known then: step by step nothing would ever be.
+    """
+    if GRAVITY[finding.severity] > GRAVITY[Severity(decided.severity)]:
+        return True
+    if decided.excess is None or finding.excess is None:
+        return False
+    before, after = abs(decided.excess), abs(finding.excess)
+    # Twice nothing is nothing.
+    return after > before and after >= GRAVER_TIMES * before
 
 
 def _clear(alert: Alert, now: datetime) -> None:

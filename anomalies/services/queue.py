@@ -30,7 +30,8 @@ KIND = "evaluate"
 NEW_HOUR_SECONDS = 5.0
 # Late rows of a bulk load come by the thousand; one evaluation serves them all.
 LATE_DATA_SECONDS = 30.0
-# So long after its end an election is looked at again and again.
+# So long after its end an election is looked at again and again; after the last that was
+# heard of it, where nobody names an end.
 AFTERMATH = timedelta(hours=24)
 
 
@@ -89,12 +90,12 @@ def ask_for_due(now: datetime) -> int:
     """Ask for an evaluation of the elections that go on or have just ended; return how many.
 
     Their feeds may have fallen silent, which no change announces, and what is told an hour
-    late has to be told of the last hours, too.
+    late has to be told of the last hours, too. One that names no end goes on for ever:
+    what comes of it asks for its evaluation itself, see `ask_after_refresh`.
     """
-    ids = {
-        *update_queries.active_election_ids(now),
-        *queries.ended_after(now - AFTERMATH),
-    }
+    since = now - AFTERMATH
+    ids = {*update_queries.active_election_ids(now), *queries.ended_after(since)}
+    ids -= queries.silent_without_end(since, now=now)
     wanted = [
         Request(f"{KIND}:{election_id}")
         for election_id in sorted(ids)

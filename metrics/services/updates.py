@@ -1,6 +1,7 @@
 """The outbox: what has to be updated is a row, and whoever is killed, the row remains."""
 
 import random
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,6 +19,7 @@ from django.db.models import QuerySet
 
 from elections.locks import NotInTransaction
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
+from metrics.services.lease import kept
 from metrics.services.wake_up import wake_worker
 from metrics.sql import statements
 from transactions.deltas import HourDelta
@@ -28,6 +30,8 @@ logger = structlog.get_logger(__name__)
 # Of those that are made together: longer than a chunk is loaded, shorter than anybody
 # should wait for them.
 TOGETHER_LOCK_SECONDS = 1.0
+# Somebody who claims at the same time and comes too late has a row locked for a moment.
+HOLD_TRIES, HOLD_PAUSE_SECONDS = 5, 0.02
 WORKER_KILLED = "The worker was killed while it worked on this, at every attempt."
 
 
@@ -113,8 +117,8 @@ class Processed:
 # neither.
 Handler = Callable[[ClaimedUpdate, datetime], None]
 HandlerOfMany = Callable[[Sequence[ClaimedUpdate], datetime], None]
-# Called outside any transaction, for what takes long to compute; returns what writes the
-# result, which is then called as a handler is.
+# Called outside any transaction, for what takes long to compute, with a lease that is
+# renewed meanwhile; returns what writes the result, which is then called as a handler is.
 Preparation = Callable[[ClaimedUpdate, datetime], Handler]
 _handlers: dict[str, Handler] = {}
 _preparations: dict[str, Preparation] = {}
@@ -291,7 +295,7 @@ class MetricsUpdateService:
         fault: Exception | None = None
         held: Sequence[ClaimedUpdate] = []
         try:
-            handler = _handler_of(updates, clock())
+            handler = _handler_of(updates, clock)
             with transaction.atomic(durable=True):
                 if len(updates) > 1:
                     _wait_no_longer_than(TOGETHER_LOCK_SECONDS)
@@ -397,13 +401,17 @@ def _groups(claimed: Sequence[ClaimedUpdate]) -> list[list[ClaimedUpdate]]:
     return sorted(groups.values(), key=lambda group: group[0].kind in _preparations)
 
 
-def _handler_of(updates: Sequence[ClaimedUpdate], now: datetime) -> HandlerOfMany:
+def _handler_of(
+    updates: Sequence[ClaimedUpdate], clock: Callable[[], datetime]
+) -> HandlerOfMany:
     """Return what makes these updates; what takes long to compute is computed here."""
     kind = updates[0].kind
     if kind in _handlers_of_many:
         return _handlers_of_many[kind]
     if kind in _preparations:
-        return _each(_preparations[kind](updates[0], now))
+        # Whoever took it meanwhile would lose it in the same way: it would never be done.
+        with kept(lambda: _in_hand(updates[0]).update(locked_at=clock())):
+            return _each(_preparations[kind](updates[0], clock()))
     if kind in _handlers:
         return _each(_handlers[kind])
     raise UnknownScope(f"Nobody knows how to update “{updates[0].scope}”.")
@@ -422,14 +430,25 @@ def _hold(updates: Sequence[ClaimedUpdate]) -> list[ClaimedUpdate]:
 
     Returns those that this worker still has.
     """
+    held = _lock(updates)
+    for _ in range(HOLD_TRIES):
+        missed = [update for update in updates if update.id not in held]
+        if not missed:
+            break
+        time.sleep(HOLD_PAUSE_SECONDS)
+        held |= _lock(missed)
+    return [update for update in updates if update.id in held]
+
+
+def _lock(updates: Sequence[ClaimedUpdate]) -> set[int]:
+    """Lock the rows that nobody else has locked; return their ids."""
     values: dict[str, Any] = {
         "ids": [update.id for update in updates],
         "tokens": [update.lease_token for update in updates],
     }
     with connection.cursor() as cursor:
         cursor.execute(statements["hold_updates"], values)
-        held = {row[0] for row in cursor.fetchall()}
-    return [update for update in updates if update.id in held]
+        return {row[0] for row in cursor.fetchall()}
 
 
 def _finish(updates: Sequence[ClaimedUpdate], now: datetime) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -11,7 +12,7 @@ from structlog.testing import capture_logs
 from elections.locks import NotInTransaction, lock_constituencies
 from elections.models import Constituency, UpdateMode
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
-from metrics.services import MetricsUpdateService, Priority, Request
+from metrics.services import MetricsUpdateService, Priority, Request, lease
 from metrics.services import updates as updates_module
 from metrics.services.updates import LeaseLost
 from tests.transactions.lines import A, hour_file, issue
@@ -540,6 +541,89 @@ class TestRaces:
         assert process(clock).done == 1
         assert others == [0]
 
+    def test_what_is_computed_longer_than_its_lease_is_taken_by_nobody(
+        self, clock, monkeypatch
+    ):
+        """They took it out of each other's hands until it was dead."""
+        others, written = [], []
+
+        def compute_long(update, now):
+            for _ in range(3):
+                clock.advance(seconds=45)
+                wait_until_renewed(clock)
+                others.append(in_thread(lambda: process(clock).count))
+            return lambda update, now: written.append(update.scope)
+
+        monkeypatch.setattr(lease, "RENEWALS_PER_LEASE", 6_000)
+        monkeypatch.setitem(updates_module._preparations, "test", compute_long)
+        ask("test:1")
+
+        assert process(clock).done == 1
+        assert (others, written) == ([0, 0, 0], ["test:1"])
+
+    def test_what_a_worker_lost_it_does_not_take_back(self, made, clock, monkeypatch):
+        def lose(update, now):
+            clock.advance(seconds=61)
+            [_] = SERVICE.claim(limit=1, now=clock.now)
+            return lambda update, now: made.append(update.scope)
+
+        monkeypatch.setitem(updates_module._preparations, "test", lose)
+        ask("test:1")
+
+        assert process(clock).failed == ["test:1"]
+        assert made == []
+        assert statuses() == [("test:1", "processing")]
+
+    def test_a_row_that_a_late_claimer_has_locked_for_a_moment_is_made_all_the_same(
+        self, made, clock, monkeypatch
+    ):
+        """Else it would lie there until its lease ends."""
+        locked, is_seen = threading.Event(), threading.Event()
+
+        def claim_too_late():
+            with transaction.atomic():
+                list(MetricsUpdate.objects.select_for_update())
+                locked.set()
+                assert is_seen.wait(30)
+            connection.close()
+
+        other = threading.Thread(target=claim_too_late)
+
+        def prepare(update, now):
+            return lambda update, now: made.append(update.scope)
+
+        def pause(_):
+            is_seen.set()
+            other.join()
+
+        def lock_first(updates):
+            other.start()
+            assert locked.wait(30)
+            return hold(updates)
+
+        hold = updates_module._hold
+        monkeypatch.setitem(updates_module._preparations, "test", prepare)
+        monkeypatch.setattr(updates_module, "_hold", lock_first)
+        monkeypatch.setattr(updates_module, "time", SimpleNamespace(sleep=pause))
+        ask("test:1")
+
+        assert process(clock).done == 1
+        assert made == ["test:1"]
+
+    def test_a_database_that_is_away_ends_no_renewal(self, db, monkeypatch):
+        tries, enough = [], threading.Event()
+
+        def renew():
+            tries.append(None)
+            if len(tries) == 2:
+                raise OperationalError("server closed the connection unexpectedly")
+            if len(tries) > 2:
+                enough.set()
+
+        monkeypatch.setattr(lease, "RENEWALS_PER_LEASE", 6_000)
+        with lease.kept(renew):
+            assert enough.wait(10)
+
     def test_a_clock_a_little_behind_takes_nothing_out_of_another_hand(
         self, made, clock
     ):
@@ -611,6 +695,15 @@ class TestRaces:
 
         assert MetricsUpdate.objects.count() == 50
         assert set(MetricsUpdate.objects.values_list("requests", flat=True)) == {40}
+
+
+def wait_until_renewed(clock):
+    """Wait until the update in hand is locked as of now."""
+    for _ in range(500):
+        if MetricsUpdate.objects.filter(locked_at=clock.now).exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError("The lease was not renewed.")
 
 
 def in_thread(do):

@@ -1,5 +1,6 @@
 """H01 and H02: totals that exceed what they are part of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,24 +17,25 @@ from anomalies.rules.logical.rule import (
 )
 
 Counts = NDArray[np.int64]
-# An excess that is still there one tick later is no lag of recording.
+# An excess that is still there one tick, an hour, later is no lag of recording.
 TICKS_OF_LAG = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Totals of one constituency at the end of every hour: one element per tick."""
+    """Totals of one constituency at the end of hours; between them nothing changed."""
 
     started: tuple[datetime, ...]
     issued: Counts
     cast: Counts
 
     @classmethod
-    def of(cls, first: datetime, issued: ArrayLike, cast: ArrayLike) -> "Hours":
-        """Add up the counts of hours that follow each other from `first` on."""
+    def of(
+        cls, started: Sequence[datetime], issued: ArrayLike, cast: ArrayLike
+    ) -> "Hours":
+        """Add up the counts of hours, the oldest first."""
         sums = [np.cumsum(np.asarray(counts, np.int64)) for counts in (issued, cast)]
-        started = tuple(first + number * ONE_HOUR for number in range(len(sums[0])))
-        return cls(started, *sums)
+        return cls(tuple(started), *sums)
 
     def table_from(self, first: int) -> list[list[str | int]]:
         """Return hour, issued and cast so far, the last rows from `first` on."""
@@ -44,10 +46,11 @@ class Hours:
         ]
 
 
-def ticks_above(excess: Counts) -> int:
-    """Return for how many ticks up to the last one `excess` has been above 0."""
+def since_above(excess: Counts) -> int | None:
+    """Return from which element to the last `excess` is above 0, None where it is not."""
     fine = np.flatnonzero(excess <= 0)
-    return len(excess) - (int(fine[-1]) + 1 if fine.size else 0)
+    first = int(fine[-1]) + 1 if fine.size else 0
+    return first if first < len(excess) else None
 
 
 class H01VotesExceedBulletins(LogicalRule):
@@ -66,13 +69,14 @@ class H01VotesExceedBulletins(LogicalRule):
     ) -> Finding | None:
         """Judge the last tick of `hours`; `is_closed` tells that nothing more comes."""
         excess = hours.cast - hours.issued
-        ticks = ticks_above(excess)
-        if not ticks:
+        since = since_above(excess)
+        if since is None:
             return None
+        ticks = (hours.started[-1] - hours.started[since]) // ONE_HOUR + 1
         is_lasting = ticks > TICKS_OF_LAG or is_closed
         violation = Violation(
             severity=Severity.CRITICAL if is_lasting else Severity.WARNING,
-            started_hour=hours.started[-ticks],
+            started_hour=hours.started[since],
             ended_hour=hours.started[-1],
             statistic=int(excess[-1]),
             excess=int(excess[-1]),
@@ -82,7 +86,7 @@ class H01VotesExceedBulletins(LogicalRule):
                 "ticks": ticks,
                 "is_closed": is_closed,
                 # The tick before is shown too: there it was fine.
-                "hours": hours.table_from(max(0, len(excess) - ticks - 1)),
+                "hours": hours.table_from(max(0, since - 1)),
             },
         )
         return self.finding(place, violation)
@@ -114,14 +118,14 @@ class H02RegisterExceeded(LogicalRule):
         if registered is None:
             return self.unverifiable(place, "register_unknown")
         used = np.maximum(hours.issued, hours.cast)
-        ticks = ticks_above(used - registered)
-        if not ticks:
+        since = since_above(used - registered)
+        if since is None:
             return None
         largest = int(used[-1])
         has_fallen = highest is not None and registered < largest <= highest
         violation = Violation(
             severity=Severity.CRITICAL if has_fallen else Severity.WARNING,
-            started_hour=hours.started[-ticks],
+            started_hour=hours.started[since],
             ended_hour=hours.started[-1],
             statistic=largest - registered,
             excess=largest - registered,

@@ -44,7 +44,8 @@ def at(clock):
 
 
 def series(issued, cast):
-    return Hours.of(EIGHT, issued, cast)
+    started = [EIGHT + number * HOUR for number in range(len(issued))]
+    return Hours.of(started, issued, cast)
 
 
 def person(number):
@@ -85,6 +86,16 @@ def test_h01_tells_since_when_and_by_how_much():
             ["2026-09-18T10:00:00+00:00", 200, 207],
         ],
     }
+
+
+def test_h01_silent_hours_count_as_ticks_without_being_listed():
+    hours = Hours.of([EIGHT, EIGHT + HOUR, EIGHT + 9 * HOUR], [9, 1, 0], [8, 4, 0])
+
+    found = H01VotesExceedBulletins().evaluate(PLACE, hours, is_closed=False)
+
+    assert (found.severity, found.started_hour) == (Severity.CRITICAL, EIGHT + HOUR)
+    assert found.evidence["ticks"] == 9
+    assert len(found.evidence["hours"]) == 3
 
 
 def test_h01_an_excess_that_goes_away_clears_itself():
