@@ -1,23 +1,51 @@
 """How rules work in single elections."""
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.functional import lazy
 
+from anomalies.evaluation.effects import measured
 from anomalies.models import RuleSetting
 from anomalies.rules.catalogue import RULES
-from anomalies.rules.episodes import WARNING_Q
 from anomalies.services.queue import ask_by_hand
+from elections.models import Election
 
-EFFECT = (
-    "Of the hours of a vote without anomalies, a share of at most q has a false alarm of the "
-    f"rules together: at {WARNING_Q}, 3 of 60 at most; at .01 fewer than 1; at .2, 12. A "
-    "smaller q also finds less. Logical rules have no q."
-)
+ONE_HOUR = timedelta(hours=1)
+# Of a vote whose times nobody tells.
+USUAL_HOURS = 60
+
+
+def overview() -> str:
+    """Return what thresholds do in general, before a rule is chosen."""
+    return (
+        "A smaller q raises fewer false alarms, and also finds less. "
+        f"{measured().overview()} {measured().bound(None, USUAL_HOURS)} Logical rules have no q."
+    )
+
+
+def effect_of(setting: RuleSetting) -> str:
+    """Return what its threshold does, in sentences; nothing of a rule without one."""
+    rule = RULES.get(setting.rule)
+    if rule is None or not rule.is_statistical:
+        return ""
+    sentence = measured().sentence(setting.rule, setting.q)
+    if setting.rule not in measured().rules:
+        return sentence
+    bound = measured().bound(setting.q, _hours_of(setting.election))
+    return f"{sentence} {bound}"
+
+
+def _hours_of(election: Election) -> int:
+    """Return the hours in which its vote goes on, begun ones whole."""
+    if election.starts_at is None or election.ends_at is None:
+        return USUAL_HOURS
+    return -((election.starts_at - election.ends_at) // ONE_HOUR)
 
 
 class RuleSettingForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -28,7 +56,8 @@ class RuleSettingForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = RuleSetting
         fields = ["election", "rule", "is_on", "q"]
-        help_texts = {"q": EFFECT}
+        # Lazy: the command that measures has to start without what it has measured.
+        help_texts = {"q": lazy(overview, str)()}
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -51,6 +80,8 @@ class RuleSettingAdmin(admin.ModelAdmin[RuleSetting]):
     ) -> None:
         super().save_model(request, obj, form, change)
         ask_by_hand(obj.election_id, now=timezone.now())
+        if obj.is_on and (effect := effect_of(obj)):
+            messages.info(request, effect)
 
     def delete_model(self, request: Any, obj: RuleSetting) -> None:
         super().delete_model(request, obj)
@@ -66,4 +97,13 @@ class RuleSettingAdmin(admin.ModelAdmin[RuleSetting]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         # Another election or rule is another setting.
-        return ["election", "rule"] if obj else []
+        return ["election", "rule", "effect"] if obj else []
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = ["election", "rule", "is_on", "q"]
+        return [*fields, "effect"] if obj else fields
+
+    @admin.display(description="What this q does", empty_value="–")
+    def effect(self, obj: RuleSetting) -> str | None:
+        """Return the effect of the threshold as it is stored."""
+        return effect_of(obj) or None

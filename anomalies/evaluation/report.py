@@ -1,24 +1,45 @@
 """From trials to tables, and to the targets that a release has to meet."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
+from anomalies.evaluation.cases import Case, CatchUp, together
+from anomalies.evaluation.effects import HOURS, Q_LEVELS, Effect, Effects
+from anomalies.evaluation.figures import (
+    CaughtUp,
+    Found,
+    Recall,
+    ScoreQuality,
+    caught_up_of,
+    found_of,
+    pooled,
+    recall_of,
+    score_quality,
+)
+from anomalies.evaluation.inside import FAST, HOUR_SIZES, MINUTE_SIZES
+from anomalies.evaluation.refusals import SIZES as CALL_SIZES
+from anomalies.evaluation.shares import SIZES as SHARE_SIZES
+from anomalies.evaluation.system import FIRST_DAY, LATER_DAYS
 from anomalies.evaluation.trials import (
+    DISTRICT_KINDS,
     KINDS,
     LEVELS,
+    PRESETS,
     SIZES,
     Calibration,
-    Hit,
     Quiet,
-    Scored,
+    Threshold,
     Trial,
 )
+from anomalies.rules.episodes import WARNING_Q
 
 LARGE, MEDIUM, SMALL = "above 20", "5 to 20", "below 5"
+SIZE_ORDER = (
+    *(*MINUTE_SIZES, *HOUR_SIZES, *SHARE_SIZES, *CALL_SIZES),
+    *(FIRST_DAY, LATER_DAYS),
+)
 # Recall and median delay in hours that a release has to reach, ANOMALIES 5.5; the last
 # kind is the one in which the reference detector found .16.
 RECALL = {
@@ -37,6 +58,8 @@ SCORE_LEVEL = 0.95
 SCORE = {"precision": 0.93, "recall": 0.85, "accuracy": 0.97}
 FALSE_POSITIVE_RATE = 0.01
 CALIBRATION_SLACK = 0.03
+# S06: of bots that make half of ten ballots a minute, and of clean constituency-hours.
+BOT, BOT_RECALL, FALSE_REGULAR = "bot:50", 1.0, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,53 +85,6 @@ class Target:
         return f"{self.name}: {value} ({sign} {self.limit:.4g})"
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """What was found of one kind of injection in constituencies of one size."""
-
-    injection: str
-    size: str
-    hits: tuple[Hit, ...]
-
-    @property
-    def share(self) -> float | None:
-        """Return the share that was found."""
-        return _share(hit.delay is not None for hit in self.hits)
-
-    def where(self, **wanted: object) -> "Recall":
-        """Return the part of the hits whose fields have these values."""
-        chosen = (
-            hit
-            for hit in self.hits
-            if all(getattr(hit, name) == value for name, value in wanted.items())
-        )
-        return Recall(self.injection, self.size, tuple(chosen))
-
-    @property
-    def visible_share(self) -> float | None:
-        """Return the share that could be found without a twin."""
-        return _share(hit.is_visible for hit in self.hits)
-
-    def delay(self, quantile: float) -> float | None:
-        """Return a quantile of the delays in hours, of what was found."""
-        found = [hit.delay for hit in self.hits if hit.delay is not None]
-        if not found:
-            return None
-        return float(np.quantile(found, quantile, method="inverted_cdf"))
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreQuality:
-    """What a level of the score is worth."""
-
-    level: float
-    size: str
-    precision: float | None
-    recall: float | None
-    false_positive_rate: float | None
-    accuracy: float | None
-
-
 class Report:
     """The quality of the detector, from many trials."""
 
@@ -117,15 +93,100 @@ class Report:
         self._quiet = [item for trial in trials for item in trial.quiet]
         self._scored = [item for trial in trials for item in trial.scored]
         self._calibration = [item for trial in trials for item in trial.calibration]
+        self._district_hits = [hit for trial in trials for hit in trial.district_hits]
+        self._thresholds = [item for trial in trials for item in trial.thresholds]
+        self._cases = [item for trial in trials for item in trial.cases]
+        self._catch_ups = [item for trial in trials for item in trial.catch_ups]
+        self.calm = together([item for trial in trials for item in trial.calm])
 
     @cached_property
     def recalls(self) -> list[Recall]:
         """Return what was found, per kind and size."""
-        return [self._recall(kind, size) for kind in KINDS for size in SIZES]
+        return [self.recall(kind, size) for kind in KINDS for size in SIZES]
 
-    def _recall(self, kind: str, size: str) -> Recall:
-        hits = (h for h in self._hits if h.injection == kind and h.size == size)
-        return Recall(kind, size, tuple(hits))
+    def recall(self, kind: str, size: str) -> Recall:
+        """Return what was found of one kind and size."""
+        return recall_of(self._hits, kind, size)
+
+    @property
+    def district_recalls(self) -> list[Recall]:
+        """Return the same where all contracts of a district were struck alike."""
+        return [
+            recall_of(self._district_hits, kind, size)
+            for kind in DISTRICT_KINDS
+            for size in SIZES
+        ]
+
+    def threshold(self, preset: str, q: float) -> Threshold | None:
+        """Return what the rules of flow report up to a q where there is nothing."""
+        chosen = [
+            item for item in self._thresholds if (item.preset, item.q) == (preset, q)
+        ]
+        if not chosen:
+            return None
+        names = (
+            *("constituencies", "flagged", "hours", "flagged_hours"),
+            *("ticks", "false_ticks"),
+        )
+        sums = (sum(getattr(item, name) for item in chosen) for name in names)
+        return Threshold(preset, q, *sums)
+
+    def elections(self, preset: str) -> int:
+        """Return how many elections of a preset were tried."""
+        return sum(
+            (item.preset, item.q) == (preset, WARNING_Q) for item in self._thresholds
+        )
+
+    @cached_property
+    def found(self) -> list[Found]:
+        """Return what the other rules found, in the order in which it was tried."""
+        groups: dict[tuple[str, str, str], list[Case]] = {}
+        for case in self._cases:
+            key = (case.rule, case.injection, case.size)
+            groups.setdefault(key, []).append(case)
+        tried = list(dict.fromkeys(case.injection for case in self._cases))
+        order = sorted(
+            groups,
+            key=lambda key: (key[0], tried.index(key[1]), SIZE_ORDER.index(key[2])),
+        )
+        return [found_of(key, groups[key]) for key in order]
+
+    @property
+    def caught_up(self) -> list[CaughtUp]:
+        """Return what became of outages and of what came after them."""
+        groups: dict[tuple[str, str], list[CatchUp]] = {}
+        for item in self._catch_ups:
+            groups.setdefault((item.injection, item.size), []).append(item)
+        return [caught_up_of(*key, items) for key, items in sorted(groups.items())]
+
+    def effects(self, measured: str) -> Effects:
+        """Return the effect of thresholds in elections of federal sizes.
+
+        Of the two presets it is the one in which more is false.
+        """
+        return Effects(
+            measured,
+            {
+                item.rule: Effect(
+                    item.unit, item.places, tuple(item.false[q] for q in Q_LEVELS)
+                )
+                for item in self.calm
+                if item.preset == PRESETS[0] and set(item.false) == set(Q_LEVELS)
+            },
+            self._ticks(PRESETS[0]),
+        )
+
+    def _ticks(self, preset: str) -> Effect:
+        """Return the hours of elections, and those with any false report of a flow."""
+        chosen = [item for item in self._thresholds if item.preset == preset]
+        return Effect(
+            HOURS,
+            sum(item.ticks for item in chosen if item.q == WARNING_Q),
+            tuple(
+                sum(item.false_ticks for item in chosen if item.q == q)
+                for q in Q_LEVELS
+            ),
+        )
 
     def quiet(self, preset: str, size: str | None = None) -> Quiet:
         """Return the alarms of elections without anything in them."""
@@ -151,14 +212,14 @@ class Report:
     def score(self, level: float, size: str | None = None) -> ScoreQuality:
         """Return what it means that a score reaches the level."""
         chosen = [item for item in self._scored if size in (None, item.size)]
-        return _score_quality(chosen, level, size or "all")
+        return score_quality(chosen, level, size or "all")
 
     @cached_property
     def calibrations(self) -> list[Calibration]:
         """Return the false alarms of each variant, its elections together."""
         names = dict.fromkeys(item.variant for item in self._calibration)
         return [
-            _pooled([item for item in self._calibration if item.variant == name])
+            pooled([item for item in self._calibration if item.variant == name])
             for name in names
         ]
 
@@ -173,6 +234,7 @@ class Report:
             *self._scores(LARGE, 1.0),
             *self._scores(MEDIUM, MEDIUM_PART),
             *self._calibrated(),
+            *self._regular(),
         ]
 
     @property
@@ -190,12 +252,12 @@ class Report:
 
     def _recalls(self, size: str, part: float) -> Iterator[Target]:
         for kind, limit in RECALL.items():
-            share = self._recall(kind, size).share
+            share = self.recall(kind, size).share
             yield Target(f"{kind} {size}: recall", share, limit * part, is_floor=True)
 
     def _delays(self) -> Iterator[Target]:
         for kind, limit in DELAY.items():
-            delay = self._recall(kind, LARGE).delay(0.5)
+            delay = self.recall(kind, LARGE).delay(0.5)
             yield Target(f"{kind} {LARGE}: median delay", delay, limit, is_floor=False)
 
     def _scores(self, size: str, part: float) -> Iterator[Target]:
@@ -218,6 +280,20 @@ class Report:
             limit = level - CALIBRATION_SLACK
             yield Target(f"score ≥ {level}: precision", precision, limit, is_floor=True)
 
+    def _regular(self) -> Iterator[Target]:
+        shares = [
+            item.share
+            for item in self.found
+            if (item.rule, item.injection, item.size) == ("S06", BOT, FAST)
+        ]
+        share = shares[0] if shares else None
+        yield Target(f"S06 {BOT} {FAST}: recall", share, BOT_RECALL, is_floor=True)
+        calm = [item for item in self.calm if item.rule == "S06" and item.unit == HOURS]
+        hours = sum(item.places for item in calm)
+        false = sum(item.false[WARNING_Q] for item in calm)
+        value = false / hours if hours else None
+        yield Target("S06: false hours", value, FALSE_REGULAR, is_floor=False)
+
     def as_json(self) -> dict[str, Any]:
         """Return the targets for programs."""
         return {
@@ -232,35 +308,3 @@ class Report:
             ],
             "met": not self.missed,
         }
-
-
-def _share(truths: Iterable[bool]) -> float | None:
-    values = list(truths)
-    return sum(values) / len(values) if values else None
-
-
-def _score_quality(chosen: Sequence[Scored], level: float, size: str) -> ScoreQuality:
-    reaches = [item.score >= level for item in chosen]
-    struck = [item.is_struck for item in chosen]
-    pairs = list(zip(reaches, struck, strict=True))
-    return ScoreQuality(
-        level=level,
-        size=size,
-        precision=_share(is_struck for reach, is_struck in pairs if reach),
-        recall=_share(reach for reach, is_struck in pairs if is_struck),
-        false_positive_rate=_share(
-            reach for reach, is_struck in pairs if not is_struck
-        ),
-        accuracy=_share(reach == is_struck for reach, is_struck in pairs),
-    )
-
-
-def _pooled(items: Sequence[Calibration]) -> Calibration:
-    return Calibration(
-        variant=items[0].variant,
-        tests=sum(item.tests for item in items),
-        below={
-            level: sum(item.below[level] for item in items) for level in items[0].below
-        },
-        flagged_hours=sum(item.flagged_hours for item in items),
-    )

@@ -11,6 +11,7 @@ from django.utils import timezone
 from scipy import stats
 
 from anomalies import queries
+from anomalies.evaluation.moments import moments_of
 from anomalies.models import Alert, Evaluation, HourMoments, RuleSetting
 from anomalies.rules.within import FIGURES, LEAST_BALLOTS
 from anomalies.services import AnomalyService
@@ -20,7 +21,6 @@ from anomalies.services.moments import HourMomentsService
 from anomalies.services.statistical import within as within_service
 from elections.models import Constituency, Election
 from metrics.models import HourlyStats
-from tests.anomalies.recount import moments_of
 from tests.transactions.conftest import election, load, write
 from tests.transactions.lines import hour_file, issue, vote
 from transactions.models import Transaction

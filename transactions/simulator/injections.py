@@ -101,7 +101,8 @@ def _strikes(world: World, contract: Contract) -> list[tuple[Target, Strike]]:
 
 def _strike(world: World, contract: Contract, target: Target) -> Strike:
     seed, size = world.plan.seed, target.injection.size
-    rng = generator(seed, Stream.INJECTION, target.number, contract.index)
+    place = contract.district.index if target.is_by_district else contract.index
+    rng = generator(seed, Stream.INJECTION, target.number, place)
     return Strike(size, contract, world.plan.days, target.start_ms, rng)
 
 

@@ -161,6 +161,23 @@ class Ledger:
         hours = np.unique(hours_in(self.zone, self.transactions["ts"][places]))
         return tuple(iso(int(hour)) for hour in hours.tolist())
 
+    def counted(self, operation: Operation) -> tuple[Ints, Ints]:
+        """Return the instants of accepted issues or first votes, in order, and ballots."""
+        table = self.transactions[self.transactions["is_present"]]
+        is_accepted = table["outcome"] == Outcome.ACCEPTED
+        chosen = is_accepted & (table["operation"] == operation)
+        ballots = table["quantity"]
+        if operation == Operation.VOTE_CAST:
+            chosen, _ = _first_votes(table, is_accepted)
+            ballots = np.ones(len(table), dtype=np.int64)
+        order = np.argsort(table["ts"][chosen], kind="stable")
+        return table["ts"][chosen][order], ballots[chosen][order]
+
+    def calls(self) -> tuple[Ints, NDArray[np.bool_]]:
+        """Return the instants of all calls that stand, and which of them were refused."""
+        table = self.transactions[self.transactions["is_present"]]
+        return table["ts"], table["outcome"] == Outcome.FAILED
+
     def expected(self) -> Expected:
         """Add up what the ledger holds in the end."""
         table = self.transactions[self.transactions["is_present"]]

@@ -93,6 +93,8 @@ class Target:
     number: int
     contracts: frozenset[int]
     start_ms: int | None = None
+    # Whether the contracts of one district are struck alike: same hours, same people.
+    is_by_district: bool = False
 
 
 @dataclass(frozen=True, slots=True)

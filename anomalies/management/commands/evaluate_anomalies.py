@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from anomalies.evaluation.runs import CONSTITUENCIES, jobs, run
+from anomalies.evaluation.runs import CONSTITUENCIES, INSIDE, jobs, run
 from anomalies.evaluation.tables import NoPlace, Page, tables
 from elections.management.base import MonitorCommand
 
@@ -17,6 +17,10 @@ TITLE = (
     "From {elections} elections of each size with {constituencies} contracts each "
     "(seeds {first} to {last}, not used while the rules were made)."
 )
+MEASURED = (
+    "{elections} simulated elections of federal sizes with {constituencies} contracts each, "
+    "S06 and S08 on {inside}"
+)
 
 
 class Command(MonitorCommand):
@@ -25,11 +29,12 @@ class Command(MonitorCommand):
         "what was a false alarm, and which targets are missed. Touches no database."
     )
     needs_tables = False
-    examples = """
+    examples = r"""
 examples:
   manage.py evaluate_anomalies
   manage.py evaluate_anomalies --elections 2 --seed 500 --json
-  manage.py evaluate_anomalies --write docs/methods.md
+  manage.py evaluate_anomalies --write docs/methods.md \
+      --effects anomalies/evaluation/effects.json
 
 exit status: 0 all targets met; 1 with those that are missed
 """
@@ -64,6 +69,13 @@ exit status: 0 all targets met; 1 with those that are missed
             help="put the tables between the marks of this page of the documentation",
         )
 
+        parser.add_argument(
+            "--effects",
+            type=Path,
+            metavar="FILE",
+            help="write what thresholds do, as the admin tells it, to this file",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         elections, seed = options["elections"], options["seed"]
         constituencies = options["constituencies"]
@@ -71,19 +83,24 @@ exit status: 0 all targets met; 1 with those that are missed
             raise CommandError(
                 "--elections and --constituencies take numbers from 1, --seed from 0."
             )
-        page = _page(options["write"])
+        page, effects = _page(options["write"]), options["effects"]
+        if effects and not effects.parent.is_dir():
+            raise CommandError(f"There is no folder {effects.parent} for --effects.")
         wanted = jobs(elections=elections, seed=seed, constituencies=constituencies)
         with self.progress(total=len(wanted), unit="elections") as bar:
             report = run(wanted, on_done=bar.update)
-        title = TITLE.format(
-            elections=elections,
-            constituencies=constituencies,
-            first=seed,
-            last=seed + elections - 1,
-        )
-        text = tables(report, title=title)
+        told = {
+            "elections": elections,
+            "constituencies": constituencies,
+            "inside": min(INSIDE, elections),
+            "first": seed,
+            "last": seed + elections - 1,
+        }
+        text = tables(report, title=TITLE.format(**told), inside=told["inside"])
         if page:
             page.write(text)
+        if effects:
+            report.effects(MEASURED.format(**told)).write(effects)
         missed = [f"Missed: {target}." for target in report.missed]
         verdict = missed or ["All targets are met."]
         self.answer(report.as_json(), text, *verdict, as_json=options["json"])

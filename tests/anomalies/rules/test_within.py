@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from anomalies.evaluation.moments import HOUR_MS, moments_of
 from anomalies.rules.flow import flow
 from anomalies.rules.regularity import dispersion_lower
 from anomalies.rules.within import (
@@ -16,7 +17,6 @@ from anomalies.rules.within import (
     shared_share,
     silences,
 )
-from tests.anomalies.recount import HOUR_MS, moments_of
 from tests.anomalies.rules.panels import panel
 
 

@@ -1,18 +1,24 @@
 """Every injection changes what it claims, where it claims, and nothing else."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.oracle import read_line
 from tests.transactions.simulator.exports import FIGURES, world
+from transactions.operations import Operation
 from transactions.simulator import (
     INJECTION_KINDS,
     Applied,
     Expected,
     contract_hours,
     expect,
+    parse_injection,
 )
+from transactions.simulator.hours import contract_ledger
+from transactions.simulator.times import hours_in, iso
+from transactions.simulator.world import Target
 
 SIZE = {"constituencies": 20, "transactions": 20_000}
 SIZES = {"sync_region": 25, "sync_peers": 50, "slow": 50, "outage": 80, "bot": 50}
@@ -235,3 +241,54 @@ def test_a_rewritten_file_is_published_twice_with_other_rows(struck, calm):
         # One changed and one gone; the changed one is new.
         assert len(first[hour.stem] - rows) == 2
         assert len(rows - first[hour.stem]) == 1
+
+
+def events(election, contracts, kind, **target):
+    """Return what is struck in each of the contracts, hour by hour."""
+    chosen = Target(parse_injection(kind), 0, frozenset(contracts), **target)
+    struck = replace(election, targets=(chosen,))
+    return [
+        contract_ledger(struck, election.contracts[index]).injections[0]
+        for index in contracts
+    ]
+
+
+@pytest.mark.parametrize("kind", ["burst:5", "slow:50", "outage:80"])
+def test_contracts_of_one_district_are_struck_alike_on_demand(kind):
+    election = world(**SIZE)
+    districts = Counter(contract.district for contract in election.contracts)
+    largest = max(
+        (district for district, count in districts.items() if count > 1),
+        key=lambda district: district.voters,
+    )
+    contracts = [c.index for c in election.contracts if c.district == largest]
+
+    alike = events(election, contracts, kind, is_by_district=True)
+    apart = events(election, contracts, kind)
+
+    assert len({event.hours for event in alike}) == 1
+    assert len({event.hours for event in apart}) > 1
+
+
+def test_acts_are_those_of_the_account():
+    faults = {"fail", "rollback", "rollback_return", "batch_issue", "revote", "same_ms"}
+    election = world(faults=faults, **SIZE)
+
+    for contract in election.contracts:
+        ledger = contract_ledger(election, contract)
+        for place, operation in enumerate(
+            (Operation.BULLETIN_ISSUED, Operation.VOTE_CAST)
+        ):
+            moments, ballots = ledger.counted(operation)
+            counted = Counter()
+            for hour, count in zip(
+                hours_in(ledger.zone, moments).tolist(), ballots.tolist(), strict=True
+            ):
+                counted[iso(hour)] += count
+            expected = {
+                hour: figures[place]
+                for hour, figures in ledger.expected().hours.items()
+                if figures[place]
+            }
+            assert counted == expected
+            assert moments.tolist() == sorted(moments.tolist())
