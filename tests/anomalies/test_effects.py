@@ -122,7 +122,7 @@ def test_what_is_shipped_is_what_the_documentation_says():
 def test_every_rule_that_has_a_q_was_measured():
     assert effects.USUAL_Q == WARNING_Q
     assert set(effects.measured().rules) == {
-        *("S01", "S02", "S06", "S08", "S11", "S12", "S15")
+        *("H13", "S01", "S02", "S06", "S08", "S11", "S12", "S15")
     }
     assert set(effects.measured().rules) < {
         code for code, rule in RULES.items() if rule.is_statistical
