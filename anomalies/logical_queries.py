@@ -16,6 +16,7 @@ from django.db import connection
 
 from anomalies.rules.logical import (
     IDS_SHOWN,
+    ISSUERS_SHOWN,
     Acts,
     Conflict,
     Feed,
@@ -23,6 +24,7 @@ from anomalies.rules.logical import (
     FurtherVote,
     Issue,
     Issuer,
+    Issuers,
     Some,
     Window,
 )
@@ -247,7 +249,9 @@ class ForeignIssues:
     registrar: bytes
     # Else it is the contract's busiest issuer.
     is_known: bool
+    # The busiest, and all of them together.
     issuers: list[Issuer]
+    total: Issuers
 
 
 def foreign_issues(election_id: int, *, hours: Hours) -> dict[PlaceHour, ForeignIssues]:
@@ -255,14 +259,17 @@ def foreign_issues(election_id: int, *, hours: Hours) -> dict[PlaceHour, Foreign
     rows = _rows(
         "foreign_issues",
         election_id=election_id,
+        keys=ISSUERS_SHOWN,
         shown=IDS_SHOWN,
         **_touched(hours),
     )
     found: dict[PlaceHour, ForeignIssues] = {}
-    for place, hour, registrar, is_known, key, *counts in rows:
+    for place, hour, registrar, is_known, keys, count, bulletins, *issuer in rows:
+        total = Issuers(keys, count, bulletins)
         issues = found.setdefault(
-            (place, hour), ForeignIssues(bytes(registrar), is_known, [])
+            (place, hour), ForeignIssues(bytes(registrar), is_known, [], total)
         )
+        key, *counts = issuer
         issues.issuers.append(Issuer(bytes(key), *counts))
     return found
 

@@ -16,6 +16,8 @@ from transactions.services.intake import next_batch_ids
 FIRST_MS = 1_789_700_400_000  # a full hour
 VOTING_HOURS, HOUR_MS = 60, 3_600_000
 ISSUE, VOTE = int(Operation.BULLETIN_ISSUED), int(Operation.VOTE_CAST)
+# Who issues everywhere, as a digest.
+REGISTRAR = b"the registrar: 1"
 
 
 def make_places(name: str, constituencies: int) -> list[Place]:
@@ -88,7 +90,10 @@ def statements(rng: np.random.Generator, count: int, hours: int) -> Statements:
         operation=np.where(is_vote, VOTE, ISSUE).tolist(),
         outcome=[int(Outcome.ACCEPTED)] * count,
         quantity=[1] * count,
-        sender=digests[:count],
+        sender=[
+            digest if vote else REGISTRAR
+            for vote, digest in zip(is_vote, digests[:count], strict=True)
+        ],
         recipients=[
             None if vote else digest
             for vote, digest in zip(is_vote, digests[count : 2 * count], strict=True)

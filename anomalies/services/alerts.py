@@ -30,6 +30,8 @@ OF_A_STATE = {"H01", "H02", "S11", "S12"}
 # Rules that tell events: two that do not share an hour are two alerts.
 OF_EVENTS = {"S17"}
 GRAVITY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+# Further findings of an alert whose evidence is kept: each can name hundreds of ids.
+PARTS_SHOWN = 24
 # So many times the ballots that staff decided on are another matter.
 GRAVER_TIMES = 2
 FIGURES = (
@@ -286,7 +288,7 @@ def _joined(parts: Sequence[Finding]) -> Finding:
             "excess": part.excess,
             **part.evidence,
         }
-        for part in ranked[1:]
+        for part in ranked[1 : 1 + PARTS_SHOWN]
     ]
     return replace(
         first,
@@ -294,7 +296,7 @@ def _joined(parts: Sequence[Finding]) -> Finding:
         ended_hour=max(part.ended_hour for part in parts),
         # What one part explains is not explained for the others.
         closed=first.closed if all(part.closed for part in parts) else "",
-        evidence={**first.evidence, "also": also},
+        evidence={**first.evidence, "also": also, "also_count": len(parts) - 1},
     )
 
 

@@ -245,6 +245,7 @@ class _Tick:
                 self._at(place),
                 hour,
                 issues.issuers,
+                total=issues.total,
                 registrar=issues.registrar if issues.is_known else None,
                 presumed=issues.registrar,
             )

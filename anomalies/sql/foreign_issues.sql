@@ -1,8 +1,9 @@
 -- Find accepted issues by another key than the registrar's; where the ledger has not told
 -- the registrar, than the contract's busiest issuer.
--- Parameters: election; hours, or null for all, and the period around them; how many ids
--- to show.
--- Returns: per constituency, hour and key: the registrar, whether it is known, the key,
+-- Parameters: election; hours, or null for all, and the period around them; how many keys
+-- to show of an hour, and ids of a key.
+-- Returns: per constituency, hour and key, the busiest first: the registrar, whether it is
+-- known; keys, issues and bulletins of the hour, whether shown or not; the key, its
 -- number of issues, bulletins, ids.
 WITH place AS (
     SELECT
@@ -56,12 +57,32 @@ SELECT
     hour,
     key,
     is_known,
+    issuers,
+    issues,
+    bulletins,
     sender,
-    count(*),
-    sum(quantity)::bigint,
-    (array_agg(tx_id ORDER BY "timestamp", tx_id))[1:%(shown)s]
-FROM foreign_issue
-WHERE %(hours)s::timestamptz[] IS NULL
-    OR date_trunc('hour', hour, 'UTC') = ANY(%(hours)s::timestamptz[])
-GROUP BY 1, 2, 3, 4, 5
-ORDER BY 1, 2, 5
+    own_issues,
+    own_bulletins,
+    ids
+FROM (
+    SELECT
+        id,
+        hour,
+        key,
+        is_known,
+        count(*) OVER of_hour AS issuers,
+        (sum(count(*)) OVER of_hour)::bigint AS issues,
+        (sum(sum(quantity)) OVER of_hour)::bigint AS bulletins,
+        sender,
+        count(*) AS own_issues,
+        sum(quantity)::bigint AS own_bulletins,
+        (array_agg(tx_id ORDER BY "timestamp", tx_id))[1:%(shown)s] AS ids,
+        row_number() OVER (of_hour ORDER BY count(*) DESC, sender) AS place
+    FROM foreign_issue
+    WHERE %(hours)s::timestamptz[] IS NULL
+        OR date_trunc('hour', hour, 'UTC') = ANY(%(hours)s::timestamptz[])
+    GROUP BY id, hour, key, is_known, sender
+    WINDOW of_hour AS (PARTITION BY id, hour)
+) AS issuer
+WHERE place <= %(keys)s
+ORDER BY id, hour, place

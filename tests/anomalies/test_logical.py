@@ -9,6 +9,7 @@ from django.db import OperationalError, connection
 
 from anomalies import logical_queries
 from anomalies.rules.findings import Severity, Unverifiable
+from anomalies.rules.logical import ISSUERS_SHOWN
 from anomalies.services.logical import LogicalRules
 from elections.models import Constituency, Election
 from tests.tables import DAY
@@ -626,6 +627,20 @@ def test_without_a_known_registrar_a_second_issuer_is_found(load, opened):
     assert found.started_hour == clock("08:00")
     assert found.evidence["registrar_known"] is False
     assert found.evidence["issuers"][0]["transactions"] == ["i3"]
+
+
+def test_of_many_foreign_issuers_the_busiest_are_shown_and_all_counted(load, opened):
+    usual = [issue(f"i{n}", "08:10", to=f"u{n}") for n in range(5)]
+    few = [sent_by(f"k{n:02}", f"f{n}", "08:20", f"w{n}") for n in range(30)]
+    busy = [sent_by("busy", f"b{n}", "08:30", f"x{n}") for n in range(2)]
+    load(dump(*usual, *few, *busy))
+
+    (found,) = find(opened, TOMORROW).findings
+
+    assert (found.rule, found.statistic, found.excess) == ("H07", 32, 32)
+    assert found.evidence["issuers_count"] == 31
+    assert len(found.evidence["issuers"]) == ISSUERS_SHOWN
+    assert found.evidence["issuers"][0]["transactions"] == ["b0", "b1"]
 
 
 def test_one_issuer_is_legal_while_the_registrar_is_unknown(load, opened):

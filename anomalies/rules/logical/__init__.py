@@ -13,12 +13,14 @@ from anomalies.rules.logical.feed import (
 )
 from anomalies.rules.logical.rule import IDS_SHOWN, LogicalRule, Place, Some
 from anomalies.rules.logical.senders import (
+    ISSUERS_SHOWN,
     FurtherVote,
     H05DoubleVote,
     H06DoubleIssue,
     H07ForeignIssuer,
     Issue,
     Issuer,
+    Issuers,
 )
 from anomalies.rules.logical.times import (
     Acts,
@@ -35,6 +37,7 @@ from anomalies.rules.logical.totals import (
 
 __all__ = [
     "IDS_SHOWN",
+    "ISSUERS_SHOWN",
     "Acts",
     "Conflict",
     "Feed",
@@ -52,6 +55,7 @@ __all__ = [
     "Hours",
     "Issue",
     "Issuer",
+    "Issuers",
     "LogicalRule",
     "Place",
     "Some",

@@ -149,6 +149,19 @@ class Issuer:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Issuers:
+    """All foreign keys of an hour together: there may be more than anybody can read."""
+
+    keys: int
+    count: int
+    bulletins: int
+
+
+# Of the foreign keys of an hour.
+ISSUERS_SHOWN = 20
+
+
 class H07ForeignIssuer(LogicalRule):
     """Bulletins were issued by a key that is not the registrar's.
 
@@ -168,8 +181,9 @@ class H07ForeignIssuer(LogicalRule):
         *,
         registrar: bytes | None,
         presumed: bytes | None = None,
+        total: Issuers | None = None,
     ) -> Finding | None:
-        """Judge the issuers of one hour.
+        """Judge the issuers of one hour; `total` counts those, too, that are not listed.
 
         `presumed` is the busiest key of the contract, asked where `registrar` is None;
         without either the busiest of `issuers` is.
@@ -179,21 +193,30 @@ class H07ForeignIssuer(LogicalRule):
         foreign = [issuer for issuer in issuers if issuer.key != accepted]
         if accepted is None or not foreign:
             return None
-        bulletins = sum(issuer.bulletins for issuer in foreign)
+        total = total or _together(foreign)
         violation = Violation(
             severity=self.severity,
             started_hour=hour,
             ended_hour=hour,
-            statistic=sum(issuer.count for issuer in foreign),
-            excess=bulletins,
+            statistic=total.count,
+            excess=total.bulletins,
             evidence={
                 "registrar": accepted.hex(),
                 "registrar_known": registrar is not None,
-                "bulletins_issued": bulletins,
-                **Some.of([i.as_evidence() for i in foreign]).as_evidence("issuers"),
+                "bulletins_issued": total.bulletins,
+                "issuers": [item.as_evidence() for item in foreign[:ISSUERS_SHOWN]],
+                "issuers_count": total.keys,
             },
         )
         return self.finding(place, violation)
+
+
+def _together(issuers: Sequence[Issuer]) -> Issuers:
+    return Issuers(
+        keys=len(issuers),
+        count=sum(issuer.count for issuer in issuers),
+        bulletins=sum(issuer.bulletins for issuer in issuers),
+    )
 
 
 def _busiest(issuers: Sequence[Issuer]) -> bytes | None:
