@@ -163,12 +163,13 @@ class Baseline:
         }
         # Per constituency and hour: the level before it and its relative variance; what a
         # level of 1 would get; the relative variance of shocks and rate.
-        self.level = np.ones(shape)
-        self.level_unknown = np.ones(shape)
-        self.base = np.zeros(shape)
-        self.rate_unknown = np.zeros(shape)
-        self.shocks = np.zeros(shape)
-        self.is_judged = np.zeros(shape, bool)
+        # Hour by hour in memory, as they are written and read.
+        self.level = np.ones(shape, order="F")
+        self.level_unknown = np.ones(shape, order="F")
+        self.base = np.zeros(shape, order="F")
+        self.rate_unknown = np.zeros(shape, order="F")
+        self.shocks = np.zeros(shape, order="F")
+        self.is_judged = np.zeros(shape, bool, order="F")
 
     def _dispersion(self, value: float) -> Dispersion:
         given = self.assumptions

@@ -83,9 +83,15 @@ class Sums:
         base = baseline.base
         spread = baseline.shocks + baseline.rate_unknown
         is_judged = baseline.is_judged
-        self.counts = running_sums(np.where(is_judged, baseline.counts, 0.0))
-        self.base = running_sums(base)
-        self.squares = running_sums(spread * base * base)
+        # Read hour by hour: the figures of an hour lie together.
+        self.counts, self.base, self.squares = (
+            np.asfortranarray(running_sums(values))
+            for values in (
+                np.where(is_judged, baseline.counts, 0.0),
+                base,
+                spread * base * base,
+            )
+        )
 
     def over(self, starts: Ints, hour: int) -> tuple[Floats, Floats, Floats]:
         """Return counts, means and variances from the hours `starts` to `hour`."""
@@ -133,11 +139,14 @@ class Scale:
 def _judged(panel: Panel, baseline: Baseline, windows: tuple[int, ...]) -> Flow:
     rows, hours = panel.counts.shape
     sums = Sums(baseline)
-    shape = (len(windows), rows, hours)
-    scores, counted, expected, variances = (np.full(shape, np.nan) for _ in range(4))
+    # Written hour by hour, as the sums are read.
+    shape = (len(windows), hours, rows)
+    scores, counted, expected, variances = (
+        np.full(shape, np.nan).swapaxes(1, 2) for _ in range(4)
+    )
     scale = np.ones((len(windows), hours))
     scales, night_scale = [Scale() for _ in windows], Scale()
-    night_p = np.full((rows, hours), np.nan)
+    night_p = np.full((hours, rows), np.nan).T
     for hour in range(hours):
         age = hour - panel.opens
         for place, window in enumerate(windows):
