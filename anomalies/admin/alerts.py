@@ -1,7 +1,6 @@
 """Alerts in the admin: what was found, how sure that is, and who deals with it."""
 
 import json
-from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from anomalies import queries
-from anomalies.admin.compared import compared
+from anomalies.admin.compared import compared, table
 from anomalies.models import OPEN, Alert, AlertStatus, Severity
 from anomalies.rules.catalogue import RULES
 from anomalies.services import (
@@ -304,8 +303,8 @@ class AlertAdmin(BigTableAdmin[Alert]):
 
     @admin.display(description="compared")
     def compared_with(self, obj: Alert) -> SafeString:
-        table = compared(obj, _zone(obj))
-        return _table(*table) if table else cells.NOTHING
+        figures = compared(obj, _zone(obj))
+        return table(*figures) if figures else cells.NOTHING
 
     @admin.display(description="notes")
     def written(self, obj: Alert) -> SafeString:
@@ -322,7 +321,7 @@ class AlertAdmin(BigTableAdmin[Alert]):
     @admin.display(description="versions")
     def versions(self, obj: Alert) -> SafeString:
         events: Any = queries.history(obj.pk)
-        return _table(
+        return table(
             ["version", "at", "by", "status", "severity", "ballots more"],
             [
                 [
@@ -341,21 +340,6 @@ class AlertAdmin(BigTableAdmin[Alert]):
     def all_evidence(self, obj: Alert) -> SafeString:
         text = json.dumps(obj.evidence, indent=1, ensure_ascii=False, sort_keys=True)
         return format_html("<pre>{}</pre>", text)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
-    return format_html(
-        "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
-        format_html_join("", "<th>{}</th>", ((cell,) for cell in head)),
-        format_html_join(
-            "",
-            "<tr>{}</tr>",
-            (
-                (format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),)
-                for row in rows
-            ),
-        ),
-    )
 
 
 def _author(event: Any) -> str:

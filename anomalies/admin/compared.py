@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
 from anomalies.models import Alert
 from elections.models import Region
 
@@ -159,3 +162,19 @@ def _region_columns(regions: Sequence[Figures]) -> Columns:
         "z": _decimal("z"),
         "p": _probability(),
     }
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
+    """Return a table of plain cells, or of cells that are HTML already."""
+    return format_html(
+        "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>",
+        format_html_join("", "<th>{}</th>", ((cell,) for cell in head)),
+        format_html_join(
+            "",
+            "<tr>{}</tr>",
+            (
+                (format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),)
+                for row in rows
+            ),
+        ),
+    )

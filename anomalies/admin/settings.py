@@ -9,8 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from anomalies.evaluation.effects import measured
+from anomalies.admin.compared import table
+from anomalies.evaluation.effects import HOURS, PER, Q_LEVELS, WORDS, measured
 from anomalies.models import RuleSetting
 from anomalies.rules.catalogue import RULES
 from anomalies.services.queue import ask_by_hand
@@ -21,11 +24,19 @@ ONE_HOUR = timedelta(hours=1)
 USUAL_HOURS = 60
 
 
-def overview() -> str:
+def overview() -> SafeString:
     """Return what thresholds do in general, before a rule is chosen."""
-    return (
-        "A smaller q raises fewer false alarms, and also finds less. "
-        f"{measured().overview()} {measured().bound(None, USUAL_HOURS)} Logical rules have no q."
+    return format_html(
+        "A smaller q raises fewer false alarms, and also finds less; logical rules have no "
+        "q. False alarms of {} {}, measured on {}: {} {}",
+        f"{PER:,}",
+        WORDS[HOURS],
+        measured().measured,
+        table(
+            ["q", *(f"{level:g}" for level in Q_LEVELS)],
+            [[rule, *rates] for rule, rates in measured().by_level().items()],
+        ),
+        measured().bound(None, USUAL_HOURS),
     )
 
 
@@ -57,7 +68,7 @@ class RuleSettingForm(forms.ModelForm):  # type: ignore[type-arg]
         model = RuleSetting
         fields = ["election", "rule", "is_on", "q"]
         # Lazy: the command that measures has to start without what it has measured.
-        help_texts = {"q": lazy(overview, str)()}
+        help_texts = {"q": lazy(overview, SafeString)()}
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

@@ -78,18 +78,16 @@ class Effects:
             text += f", against {effect.at(USUAL_Q)} at the usual {USUAL_Q:g}"
         return f"{text}; measured on {self.measured}."
 
-    def overview(self) -> str:
-        """Return the effect of all levels in a line, for whoever chooses a rule."""
-        levels = ", ".join(f"{level:g}" for level in Q_LEVELS)
-        of_rules = "; ".join(
-            f"{rule} {', '.join(effect.rate(place) for place in range(len(Q_LEVELS)))}"
+    def by_level(self) -> dict[str, list[str]]:
+        """Return what each rule of hours reports falsely at the levels, of so many hours."""
+        return {
+            rule: [
+                effect.rate(place).replace("fewer than", "<")
+                for place in range(len(Q_LEVELS))
+            ]
             for rule, effect in self.rules.items()
             if effect.unit == HOURS
-        )
-        return (
-            f"False alarms of {PER:,} {WORDS[HOURS]}, at {levels}: {of_rules} "
-            f"(measured on {self.measured})."
-        )
+        }
 
     def bound(self, q: float | None, hours: int) -> str:
         """Return how many hours of a vote have a false report: promised, and measured."""
