@@ -260,7 +260,7 @@ def foreign_issues(election_id: int, *, hours: Hours) -> dict[PlaceHour, Foreign
         "foreign_issues",
         election_id=election_id,
         keys=ISSUERS_SHOWN,
-        shown=IDS_SHOWN,
+        shown=ISSUERS_SHOWN,
         **_touched(hours),
     )
     found: dict[PlaceHour, ForeignIssues] = {}

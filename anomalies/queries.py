@@ -32,6 +32,7 @@ from anomalies.models import (
     RuleSetting,
     Severity,
 )
+from anomalies.rules.catalogue import RULES
 from anomalies.sql import statements
 from anomalies.wording import title
 from elections.models import Constituency, Election
@@ -207,6 +208,18 @@ def _as_open(alert: Alert) -> OpenAlert:
     )
 
 
+def open_violations(election_id: int) -> list[tuple[str, int]]:
+    """Return rule and constituency of open critical alerts of the logical rules."""
+    logical = [code for code, rule in RULES.items() if not rule.is_statistical]
+    found = Alert.objects.open().filter(
+        election=election_id,
+        severity=Severity.CRITICAL,
+        rule__in=logical,
+        constituency__isnull=False,
+    )
+    return list(found.values_list("rule", "constituency_id"))
+
+
 def latest_changes(election_id: int, *, limit: int) -> "QuerySet[Alert]":
     """Return the alerts of an election that changed last, without their evidence."""
     changes = alerts().filter(election=election_id).defer("evidence")
@@ -233,6 +246,7 @@ class Decision:
 
     severity: str
     excess: float | None
+    statistic: float | None
 
 
 def decisions(alert_ids: Collection[int]) -> dict[int, Decision]:
@@ -243,10 +257,10 @@ def decisions(alert_ids: Collection[int]) -> dict[int, Decision]:
         .annotate(before=Coalesce(before, Value("")))
         .filter(~Q(before=F("status")))
         .order_by("pgh_id")
-        .values_list("pgh_obj", "severity", "excess")
+        .values_list("pgh_obj", "severity", "excess", "statistic")
     )
     # The last change of each counts.
-    return {pk: Decision(severity, excess) for pk, severity, excess in changes}
+    return {pk: Decision(*figures) for pk, *figures in changes}
 
 
 def history(alert_id: int) -> "QuerySet[AlertEvent]":

@@ -18,7 +18,8 @@ REASONS = {
 
 def why_unverifiable(reason: str, constituencies: int) -> str:
     """Return why a rule could not be applied, and in how many constituencies; 0 is all."""
-    where = f"in {constituencies:,} constituencies" if constituencies else "everywhere"
+    unit = "constituency" if constituencies == 1 else "constituencies"
+    where = f"in {constituencies:,} {unit}" if constituencies else "everywhere"
     return f"{REASONS.get(reason, reason)}, {where}"
 
 

@@ -90,7 +90,7 @@ OUTAGE: Columns = {
     "missing": _count("missing"),
     "came in the hour after": _count("returned"),
 }
-RULES: Mapping[str, Columns] = {
+TABLES: Mapping[str, Columns] = {
     "S01": FLOW,
     "S02": NIGHT,
     "S03": TOTAL,
@@ -112,13 +112,13 @@ def compared(alert: Alert, zone: tzinfo) -> tuple[list[str], list[list[str]]] | 
         return None
     rows = evidence.get("windows") or [evidence]
     if alert.rule == "S17":
-        return _filled(_jump_columns(zone), evidence.get("jumps", []))
+        return _filled(_jump_columns(zone), evidence.get("jumps") or [])
     if alert.rule == "S04":
-        regions = evidence.get("regions", [])
+        regions = evidence.get("regions") or []
         return _filled(_region_columns(regions), regions)
     if alert.rule == "S09":
         return _filled(SILENCE_OF_ALL if "silent" in evidence else SILENCE, rows)
-    columns = RULES.get(alert.rule)
+    columns = TABLES.get(alert.rule)
     return _filled(columns, rows) if columns else None
 
 
@@ -133,7 +133,7 @@ def _shown(show: Callable[[Figures], str], row: Figures) -> str:
     # Evidence is kept for years: what another version stored may have other figures.
     try:
         return show(row)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         return "–"
 
 
@@ -150,10 +150,10 @@ def _jump_columns(zone: tzinfo) -> Columns:
 
 
 def _region_columns(regions: Sequence[Figures]) -> Columns:
-    names = Region.objects.in_bulk([row["region"] for row in regions])
+    names = Region.objects.in_bulk([row.get("region") for row in regions])
 
     def name(row: Figures) -> str:
-        region = names.get(row["region"])
+        region = names.get(row.get("region"))
         return region.name if region else "without a region"
 
     return {

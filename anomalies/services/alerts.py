@@ -1,6 +1,6 @@
 """Alerts: what the rules found is kept, and what staff decide about it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -34,6 +34,15 @@ GRAVITY = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 PARTS_SHOWN = 24
 # So many times the ballots that staff decided on are another matter.
 GRAVER_TIMES = 2
+# Rules that tell no ballots, but a statistic that grows with what they found.
+COUNTED = {"H04", "H09", "H10", "H13", "S04", "S05"}
+# Rules of single acts: their ballots add up, and so the statistic but of H03, seconds.
+OF_ACTS: dict[str, Callable[[Iterable[float]], float]] = {
+    "H03": max,
+    "H05": sum,
+    "H06": sum,
+    "H07": sum,
+}
 FIGURES = (
     *("severity", "started_hour", "ended_hour"),
     *("statistic", "p", "q", "excess", "evidence"),
@@ -125,17 +134,19 @@ class AlertService:
                 if alert.status in DECIDED
             ]
         )
-        done, seen = Reconciled(), set[int]()
+        done, told = Reconciled(), dict[int, Finding]()
         for finding in merged(findings):
             place = (finding.rule, finding.constituency)
-            alert = _same(known.get(place, []), finding, seen)
+            alert = _same(known.get(place, []), finding, told)
+            if alert is None and (alert := _holder(known.get(place, []), finding)):
+                finding = _joined([told[alert.pk], finding])
             if alert is None:
                 alert = _open(finding, now)
                 known.setdefault(place, []).append(alert)
-                seen.add(alert.pk)
+                told[alert.pk] = finding
                 done.opened.append(alert)
                 continue
-            seen.add(alert.pk)
+            told[alert.pk] = finding
             others = {item.started_hour for item in known[place] if item != alert}
             decided = decisions.get(alert.pk)
             if _update(alert, finding, now, taken=others, decided=decided):
@@ -146,10 +157,10 @@ class AlertService:
                 (alert.rule, None),
                 (alert.rule, alert.constituency_id),
             } & unsaid
-            if alert.is_open and alert.pk not in seen and not is_silent:
+            if alert.is_open and alert.pk not in told and not is_silent:
                 _clear(alert, now)
                 done.cleared.append(alert)
-        looked_at = Alert.objects.filter(pk__in=seen)
+        looked_at = Alert.objects.filter(pk__in=told)
         looked_at.update(evaluated_at=now)
         return done
 
@@ -275,9 +286,17 @@ def _joined(parts: Sequence[Finding]) -> Finding:
         key=lambda part: (
             -GRAVITY[part.severity],
             part.q if part.q is not None else 0.0,
+            -abs(part.excess or 0),
+            -abs(part.statistic or 0),
         ),
     )
     first = ranked[0]
+    if first.rule in OF_ACTS:
+        first = replace(
+            first,
+            statistic=OF_ACTS[first.rule](part.statistic or 0 for part in parts),
+            excess=sum(part.excess or 0 for part in parts),
+        )
     also = [
         {
             "severity": part.severity,
@@ -327,6 +346,14 @@ def _same(
     return near[0] if near else None
 
 
+def _holder(candidates: Sequence[Alert], finding: Finding) -> Alert | None:
+    """Return the alert that begins in the hour of a finding, and tells of another one."""
+    for alert in candidates:
+        if alert.started_hour == finding.started_hour:
+            return alert
+    return None
+
+
 def _is_same(alert: Alert, finding: Finding) -> bool:
     is_of_a_state = finding.rule in OF_A_STATE
     if is_of_a_state and alert.is_open:
@@ -339,7 +366,8 @@ def _is_same(alert: Alert, finding: Finding) -> bool:
     if is_of_a_state and alert.status in DECIDED:
         # Silence in between, or another first hour, makes no other state of it.
         return True
-    gap = _gap(finding)
+    # What was decided on is known: it takes up nothing beside it.
+    gap = timedelta(0) if alert.status in DECIDED else _gap(finding)
     return (
         finding.started_hour <= alert.ended_hour + gap
         and alert.started_hour <= finding.ended_hour + gap
@@ -436,11 +464,18 @@ def _is_graver(finding: Finding, decided: Decision) -> bool:
     """
     if GRAVITY[finding.severity] > GRAVITY[Severity(decided.severity)]:
         return True
-    if decided.excess is None or finding.excess is None:
+    if (decided.excess or 0) * (finding.excess or 0) < 0:
+        return True
+    if finding.rule in COUNTED:
+        before, after = decided.statistic, finding.statistic
+    else:
+        before, after = decided.excess, finding.excess
+    if before is None or after is None:
         return False
-    before, after = abs(decided.excess), abs(finding.excess)
     # Twice nothing is nothing.
-    return after > before and after >= GRAVER_TIMES * before
+    return round(abs(after)) > round(abs(before)) and (
+        abs(after) >= GRAVER_TIMES * abs(before)
+    )
 
 
 def _clear(alert: Alert, now: datetime) -> None:

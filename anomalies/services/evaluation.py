@@ -28,6 +28,7 @@ from anomalies.services.panels import ONE_HOUR, Panels, panels
 from anomalies.services.statistical import (
     STATISTICAL,
     WITHIN,
+    WITHOUT_FIGURES,
     StatisticalRules,
     Terms,
 )
@@ -99,36 +100,37 @@ class AnomalyService:
         )
         apart = Apart(election_id)
         apart.run(lambda: _assess_flow(found, terms, apart), *STATISTICAL)
-        found.is_partial = apart.has_failed(*STATISTICAL)
         found.unverifiable += apart.unverifiable
         _assess_logic(found, terms, now)
         # Of a rule that is off nothing is left open.
         found.unverifiable = [
             item for item in found.unverifiable if item.rule not in terms.off
         ]
+        found.is_partial = any(
+            item.reason == "rule_failed" and item.rule not in WITHOUT_FIGURES
+            for item in found.unverifiable
+        )
         return found
 
     def write(self, found: Assessment, *, now: datetime) -> Reconciled:
         """Write alerts, numbers and scores, and tell those who listen.
 
-        Nothing where another worker has written a later assessment meanwhile.
-
         Raises:
             NotInTransaction: no transaction is open.
-            NotNow: another worker is at it, or the election is being deleted.
+            NotNow: another worker is at it, or has written a later assessment meanwhile.
         """
         if not try_lock_until_commit(Lock.ALERTS, found.election_id):
             raise NotNow("Another worker writes these alerts.", seconds=TAKEN_SECONDS)
         if queries.is_evaluated_after(found.election_id, found.assessed_at, now=now):
-            logger.info("A later assessment is written", election_id=found.election_id)
-            return Reconciled()
+            # Judged again rather than dropped: two clocks may differ by seconds.
+            raise NotNow("A later assessment is written.", seconds=TAKEN_SECONDS)
         done = AlertService().reconcile(
             found.election_id,
             found.findings,
             silent={(item.rule, item.constituency) for item in found.unverifiable},
             now=now,
         )
-        if found.has_flow:
+        if found.has_flow or found.is_partial:
             _write_figures(found)
         Evaluation.objects.update_or_create(
             election_id=found.election_id,
@@ -162,9 +164,7 @@ def closed_until(election_id: int, *, now: datetime) -> datetime | None:
 
 
 def _assess_flow(found: Assessment, terms: Terms, apart: Apart) -> None:
-    if found.until is None:
-        return
-    compared = panels(queries.flow_rows(found.election_id), until=found.until)
+    compared = _panels(found)
     if compared is None:
         found.unverifiable += _all_of(STATISTICAL, "no_hours")
         return
@@ -173,7 +173,7 @@ def _assess_flow(found: Assessment, terms: Terms, apart: Apart) -> None:
         election_id=found.election_id,
         terms=terms,
         moments=_inside_hours(compared, found, terms, apart),
-        five_minutes=apart.run(lambda: _five_minutes(compared, found), "S17"),
+        five_minutes=_jump_counts(compared, found, terms, apart),
         apart=apart,
     )
     # All or nothing: what failed half-way is not half known.
@@ -186,6 +186,13 @@ def _assess_flow(found: Assessment, terms: Terms, apart: Apart) -> None:
     found.scores += scores
     found.tests = rules.test_count
     found.has_flow = True
+
+
+def _panels(found: Assessment) -> Panels | None:
+    """Return the hours that are over; None where there are none."""
+    if found.until is None:
+        return None
+    return panels(queries.flow_rows(found.election_id), until=found.until)
 
 
 def _inside_hours(
@@ -201,6 +208,15 @@ def _inside_hours(
         return moments(found.election_id, compared)
 
     return apart.run(counted, *WITHIN)
+
+
+def _jump_counts(
+    compared: Panels, found: Assessment, terms: Terms, apart: Apart
+) -> dict[str, Floats] | None:
+    """Return what S17 looks at; None where nobody asks, or it failed."""
+    if "S17" in terms.off:
+        return None
+    return apart.run(lambda: _five_minutes(compared, found), "S17")
 
 
 def _five_minutes(compared: Panels, found: Assessment) -> dict[str, Floats]:
@@ -234,9 +250,19 @@ def _assess_logic(found: Assessment, terms: Terms, now: datetime) -> None:
         item.constituency
         for item in findings
         if item.constituency is not None and item.severity is Severity.CRITICAL
-    }
+    } | _still_broken(found)
     found.scores = [item for item in found.scores if item.constituency not in broken]
     found.scores += [Score(pk, 1.0) for pk in sorted(broken)]
+
+
+def _still_broken(found: Assessment) -> set[int]:
+    """Return where a critical violation is open that nobody could look at again."""
+    silent = {(item.rule, item.constituency) for item in found.unverifiable}
+    return {
+        place
+        for rule, place in queries.open_violations(found.election_id)
+        if {(rule, place), (rule, None)} & silent
+    }
 
 
 def _count_violations(found: Assessment, findings: Sequence[Finding]) -> None:

@@ -38,7 +38,11 @@ def storable(value: Any) -> Any:
         return storable(value.item())
     if isinstance(value, float):
         return number(value)
-    return value.replace("\0", "\\0") if isinstance(value, str) else value
+    if value is None or isinstance(value, bool | int):
+        return value
+    # Half of a pair of UTF-16 is no text.
+    text = str(value).encode("utf-8", "replace").decode()
+    return text.replace("\0", "\\0")
 
 
 @cache

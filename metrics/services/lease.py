@@ -6,9 +6,7 @@ from threading import Event, Thread
 
 import structlog
 from django.conf import settings
-from django.db import connection
-
-from transactions.loader.patience import DATABASE_AWAY
+from django.db import DatabaseError, InterfaceError, connection
 
 logger = structlog.get_logger(__name__)
 
@@ -46,6 +44,6 @@ def _keep(renew: Callable[[], object], is_over: Event, pause: float) -> None:
 def _renew(renew: Callable[[], object]) -> None:
     try:
         renew()
-    except DATABASE_AWAY as error:
+    except (DatabaseError, InterfaceError) as error:
         logger.warning("A lease was not renewed", error=str(error))
         connection.close()

@@ -410,7 +410,7 @@ def _handler_of(
         return _handlers_of_many[kind]
     if kind in _preparations:
         # Whoever took it meanwhile would lose it in the same way: it would never be done.
-        with kept(lambda: _in_hand(updates[0]).update(locked_at=clock())):
+        with kept(lambda: _renew(updates[0], clock())):
             return _each(_preparations[kind](updates[0], clock()))
     if kind in _handlers:
         return _each(_handlers[kind])
@@ -449,6 +449,13 @@ def _lock(updates: Sequence[ClaimedUpdate]) -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(statements["hold_updates"], values)
         return {row[0] for row in cursor.fetchall()}
+
+
+@transaction.atomic
+def _renew(update: ClaimedUpdate, now: datetime) -> None:
+    """Begin the lease anew, unless somebody else has the row locked just now."""
+    if _lock([update]):
+        _in_hand(update).update(locked_at=now)
 
 
 def _finish(updates: Sequence[ClaimedUpdate], now: datetime) -> None:

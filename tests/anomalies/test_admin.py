@@ -201,7 +201,8 @@ def test_staff_see_which_rules_could_not_be_applied_and_why(client, staff):
 
 
 def test_an_evaluation_of_everything_says_so(client, staff):
-    Evaluation.objects.create(election=make_election(), evaluated_at=timezone.now())
+    now = timezone.now()
+    Evaluation.objects.create(election=make_election(), evaluated_at=now, until=now)
 
     text = client.get(reverse("admin:anomalies_evaluation_changelist")).content
 

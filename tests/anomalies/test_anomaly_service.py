@@ -11,8 +11,10 @@ from django.db.models import F
 from django.utils import timezone
 from scipy import stats
 
+from anomalies import logical_queries
 from anomalies.models import Alert, AlertEvent, AlertStatus, Evaluation, RuleSetting
 from anomalies.services import AlertService, AnomalyService
+from anomalies.services import evaluation as evaluation_module
 from anomalies.services.statistical import StatisticalRules
 from anomalies.services.statistical.flow import FlowRules
 from anomalies.services.statistical.shares import ShareRules
@@ -20,6 +22,7 @@ from anomalies.services.statistical.within import WithinRules
 from elections.models import Constituency, Election
 from metrics.models import ElectionMinute, HourlyStats, MetricsUpdate, UpdateTrigger
 from metrics.services import MetricsUpdateService, Request, SeriesService, verify
+from metrics.services.updates import NotNow
 from tests.factories import make_constituency, make_election, make_staff
 from transactions.services import import_paths
 from transactions.simulator import ElectionPlan, build, parse_injection, write_files
@@ -280,6 +283,63 @@ def test_rules_that_all_fail_leave_every_figure_as_it_was(loaded, monkeypatch):
     assert Evaluation.objects.get().unverifiable["S01"] == {"rule_failed": 0}
 
 
+def break_rule(monkeypatch, name):
+    """Let a logical rule fail from now on."""
+    monkeypatch.setattr(logical_queries, name, broken)
+
+
+def test_a_logical_rule_that_fails_takes_no_violation_out_of_the_score(
+    loaded, monkeypatch
+):
+    election, truth = loaded
+    place = struck_largest(truth)
+    Constituency.objects.filter(pk=place.pk).update(registered_voters=1)
+    evaluate(election)
+    figures = dict(scores_by_place())
+    break_rule(monkeypatch, "exceeding_totals")
+
+    evaluate(election)
+
+    assert Evaluation.objects.get().unverifiable["H02"] == {"rule_failed": 0}
+    for pk, score in scores_by_place():
+        assert score >= figures[pk]
+
+
+def scores_by_place():
+    return Constituency.objects.values_list("pk", "anomaly_score")
+
+
+def test_a_violation_reaches_the_score_where_all_flows_fail(loaded, monkeypatch):
+    election, truth = loaded
+    place = struck_largest(truth)
+    evaluate(election)
+    Constituency.objects.filter(pk=place.pk).update(
+        issue_closes_at=F("issue_opens_at") + timedelta(hours=1),
+        voting_closes_at=F("issue_opens_at") + timedelta(hours=1),
+    )
+    monkeypatch.setattr(StatisticalRules, "scores", property(broken))
+
+    evaluate(election)
+
+    assert alerts(rule="H03", severity="critical", constituency=place).exists()
+    place.refresh_from_db()
+    assert place.anomaly_score == 1
+
+
+def test_a_rule_that_is_off_holds_no_score_up(loaded, monkeypatch):
+    election, _ = loaded
+    evaluate(election)
+    RuleSetting.objects.create(election=election, rule="S17", is_on=False)
+    RuleSetting.objects.create(election=election, rule="S01", is_on=False)
+    before = sum(score for score, _ in scores_and_counts())
+    monkeypatch.setattr(evaluation_module, "election_series", broken)
+
+    evaluate(election)
+
+    assert Evaluation.objects.get().unverifiable.get("S17") is None
+    assert sum(score for score, _ in scores_and_counts()) != before
+
+
 def test_a_database_that_is_away_is_no_fault_of_a_rule(loaded, monkeypatch):
     election, _ = loaded
     away = OperationalError("server closed the connection unexpectedly")
@@ -291,7 +351,7 @@ def test_a_database_that_is_away_is_no_fault_of_a_rule(loaded, monkeypatch):
     assert not Evaluation.objects.exists()
 
 
-def broken(self):
+def broken(*_, **__):
     raise ZeroDivisionError
 
 
@@ -380,7 +440,10 @@ def test_an_election_without_a_ledger_is_evaluated_to_nothing():
     done = evaluate(election)
 
     assert done.alerts == []
-    assert Evaluation.objects.get().until is None
+    evaluation = Evaluation.objects.get()
+    assert evaluation.until is None
+    # Nothing was judged, so nothing is said to be fine.
+    assert evaluation.unverifiable["S01"] == {"no_hours": 0}
 
 
 def test_the_queue_evaluates_what_was_loaded(loaded):
@@ -403,10 +466,9 @@ def test_an_older_assessment_does_not_undo_a_newer_one(loaded):
     evaluate(election)
     before = list(alerts().values("pk", "status", "version"))
 
-    with transaction.atomic():
-        done = service.write(older, now=timezone.now())
+    with pytest.raises(NotNow), transaction.atomic():
+        service.write(older, now=timezone.now())
 
-    assert done.alerts == []
     assert list(alerts().values("pk", "status", "version")) == before
 
 

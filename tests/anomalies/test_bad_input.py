@@ -139,6 +139,7 @@ def test_a_constituency_without_peers_says_so_and_is_left_alone(ledger, evaluate
 
     assert found() == []
     assert unverifiable() == {
+        "H13": NOT_COMPARABLE,
         "S01": {"no_peers": 1},
         "S11": NOT_COMPARABLE,
         "S12": NOT_COMPARABLE,
@@ -154,6 +155,7 @@ def test_an_election_of_one_constituency_is_judged_by_logic_alone(tmp_path):
 
     assert found(beside=[]) == [("Only", "H02", "warning")]
     assert unverifiable() == {
+        "H13": NOT_COMPARABLE,
         "S01": {"no_peers": 1},
         "S11": NOT_COMPARABLE,
         "S12": NOT_COMPARABLE,

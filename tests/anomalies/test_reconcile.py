@@ -409,3 +409,97 @@ def test_numbers_stand_at_hours_that_begin_at_half_past(place):
     place.refresh_from_db()
     assert HourlyStats.objects.get().anomaly_count == 2
     assert place.anomaly_count == 2
+
+
+def violation(place, hour, count, *, rule="H06"):
+    """Return what a logical rule says of one hour."""
+    return finding(
+        place,
+        hour,
+        hour,
+        rule=rule,
+        q=None,
+        excess=count,
+        statistic=count,
+        severity=Severity.CRITICAL,
+    )
+
+
+@pytest.mark.parametrize("rule", ["H03", "H05", "H06", "H07"])
+def test_acts_of_several_hours_add_up(place, rule):
+    reconcile(place, violation(place, 0, 1, rule=rule))
+    dismiss()
+
+    reconcile(
+        place,
+        *(violation(place, hour, 2, rule=rule) for hour in range(1, 4)),
+        violation(place, 0, 1, rule=rule),
+    )
+
+    alert = Alert.objects.get()
+    assert (alert.status, alert.excess) == ("active", 7)
+    assert alert.statistic == (2 if rule == "H03" else 7)
+    assert alert.evidence["also_count"] == 3
+
+
+def test_events_of_the_whole_election_speak_with_the_strongest(place):
+    events = [
+        finding(place, hour, hour, rule="S03", constituency=None, q=None, excess=excess)
+        for hour, excess in ((0, 100.0), (1, 5000.0))
+    ]
+
+    reconcile(place, *events)
+
+    assert Alert.objects.get().excess == 5000
+
+
+@pytest.mark.parametrize("is_decided", [True, False], ids=["dismissed", "cleared"])
+def test_what_begins_where_another_alert_does_joins_it(place, is_decided):
+    """Late data: more in ten hours, of which one has fewer."""
+    fewer = finding(place, 0, 0, excess=-10.0)
+    reconcile(place, fewer)
+    if is_decided:
+        dismiss()
+    more = finding(place, 8, 10, excess=10.0)
+    reconcile(place, *[fewer] * is_decided, more)
+
+    reconcile(
+        place, finding(place, 0, 10, excess=10.0), finding(place, 8, 8, excess=-10.0)
+    )
+
+    assert Alert.objects.count() == 2
+    assert Alert.objects.get(started_hour=HOUR + 8 * ONE).status == "active"
+
+
+def test_fewer_where_more_was_dismissed_is_another_matter(place):
+    reconcile(place, finding(place, 0, 0, excess=10.0))
+    dismiss()
+
+    reconcile(place, finding(place, 0, 0, excess=-15.0))
+
+    assert Alert.objects.get().status == "active"
+
+
+@pytest.mark.parametrize("hour", [1, 2])
+def test_what_was_dismissed_takes_up_nothing_beside_it(place, hour):
+    reconcile(place, finding(place, 0, 0, excess=10.0))
+    dismiss()
+
+    reconcile(place, finding(place, hour, hour, excess=15.0))
+
+    assert hours() == [(0, 0, "dismissed"), (hour, hour, "active")]
+
+
+@pytest.mark.parametrize("rule", ["H04", "H09", "H10", "H13", "S04", "S05"])
+def test_what_has_no_ballots_is_graver_by_what_it_counts(place, rule):
+    def counted(number):
+        return finding(place, 0, 0, rule=rule, excess=None, statistic=number)
+
+    reconcile(place, counted(3.0))
+    dismiss()
+    reconcile(place, counted(5.0))
+    assert Alert.objects.get().status == "dismissed"
+
+    reconcile(place, counted(6.0))
+
+    assert Alert.objects.get().status == "active"

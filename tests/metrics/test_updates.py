@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    connection,
+    transaction,
+)
 from structlog.testing import capture_logs
 
 from elections.locks import NotInTransaction, lock_constituencies
@@ -610,13 +616,14 @@ class TestRaces:
         assert process(clock).done == 1
         assert made == ["test:1"]
 
-    def test_a_database_that_is_away_ends_no_renewal(self, db, monkeypatch):
+    @pytest.mark.parametrize("error", [OperationalError, InternalError, InterfaceError])
+    def test_a_database_that_refuses_ends_no_renewal(self, db, monkeypatch, error):
         tries, enough = [], threading.Event()
 
         def renew():
             tries.append(None)
             if len(tries) == 2:
-                raise OperationalError("server closed the connection unexpectedly")
+                raise error("it is no good just now")
             if len(tries) > 2:
                 enough.set()
 

@@ -26,6 +26,8 @@ from anomalies.services.statistical.within import WithinRules
 
 FAMILIES: tuple[type[Family], ...] = (FlowRules, SystemRules, WithinRules, ShareRules)
 STATISTICAL = tuple(rule for family in FAMILIES for rule in family.rules)
+# They tell events; neither score nor number of anomalies knows them.
+WITHOUT_FIGURES = frozenset({"S03", "S04", "S05", "S07", "S09", "S16", "S17"})
 # Calls that were refused change no figure, and join no score.
 UNSCORED = frozenset({"H13"})
 

@@ -70,8 +70,11 @@ class ShareRules(Family):
     def unverifiable(self, rule: str) -> Iterator[Unverifiable]:
         """Return the constituencies with too few ballots or peers."""
         if rule == "H13":
-            return
-        for row in np.flatnonzero(np.isnan(self._of_a_state(rule).p)):
+            last, called = self.rejections.p[:, -1], self.rejections.trials[:, -1] > 0
+            is_unknown = np.isnan(last) & called
+        else:
+            is_unknown = np.isnan(self._of_a_state(rule).p)
+        for row in np.flatnonzero(is_unknown):
             yield self.unjudged(rule, int(row), "not_comparable")
 
     def findings(self, rule: str, judged: Judged) -> Iterable[Finding]:

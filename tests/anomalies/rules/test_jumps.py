@@ -84,6 +84,15 @@ def test_files_that_come_again_are_no_jump():
     assert len(events(counts)) == 1
 
 
+def test_a_rise_that_nobody_would_notice_is_none_however_calm_the_flow():
+    counts = flow()
+    counts[:] = 4000
+    counts[at(12, 4)] *= 1.24
+    counts[at(20, 4)] *= 1.3
+
+    assert [event[0].place for event in events(counts)] == [at(20, 4)]
+
+
 def test_a_handful_of_ballots_jumps_by_chance():
     counts = flow(level=12.0)
     counts[at(12, 4)] = 36
