@@ -235,6 +235,7 @@ class MetricsUpdateService:
             "limit": limit,
             "lease_seconds": settings.UPDATE_LEASE_SECONDS,
             "ageing_seconds": settings.UPDATE_AGEING_SECONDS,
+            "backoff_seconds": settings.UPDATE_BACKOFF_SECONDS,
         }
         with transaction.atomic(durable=True), connection.cursor() as cursor:
             cursor.execute(statements["claim_updates"], values)

@@ -1,5 +1,5 @@
 -- Take the most urgent updates that are due.
--- Parameters: lease token; now; lease and ageing in seconds; number of rows.
+-- Parameters: lease token; now; lease, ageing and first pause in seconds; number of rows.
 -- Returns: the rows taken, in the order in which to work on them.
 WITH due AS (
     SELECT
@@ -20,7 +20,19 @@ WITH due AS (
     WHERE (
             status IN ('pending', 'failed')
             -- A request from the future tells of a clock that ran back.
-            AND (available_at <= %(now)s OR requested_at > %(now)s)
+            AND (
+                available_at <= %(now)s
+                OR requested_at > %(now)s
+                -- So does a pause that is longer than any after so many failures, the
+                -- most that two clocks may differ by beside.
+                OR (
+                    (status = 'failed' OR attempts > 0)
+                    AND available_at > %(now)s::timestamptz + interval '1 second' * (
+                        %(lease_seconds)s
+                        + 2 * %(backoff_seconds)s * 2 ^ GREATEST(attempts - 1, 0)
+                    )
+                )
+            )
         )
         OR (
             status = 'processing'

@@ -523,6 +523,30 @@ class TestKilledWorkers:
 
         assert made == ["test:1"]
 
+    @pytest.mark.parametrize("is_merged", [True, False])
+    def test_a_pause_by_a_clock_that_ran_ahead_is_cut_short(
+        self, made, clock, monkeypatch, is_merged
+    ):
+        """The request is older than the step of the clock."""
+        ask("poison:1")
+        clock.advance(seconds=179)
+        process(clock)
+        clock.advance(seconds=-178)
+        if is_merged:
+            ask("poison:1")
+        monkeypatch.setitem(
+            updates_module._handlers, "poison", lambda u, now: made.append(u.scope)
+        )
+
+        assert process(clock).done == 1
+
+    def test_a_pause_by_a_right_clock_is_kept(self, made, clock):
+        ask("poison:1")
+        process(clock)
+        clock.advance(seconds=1)
+
+        assert (process(clock).done, process(clock).failed) == (0, [])
+
     def test_a_clock_that_ran_back_leaves_nothing_stuck(self, made, clock):
         ask("test:1")
         ask("test:2")
