@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import orjson
 import structlog
@@ -31,6 +30,7 @@ from anomalies.services import posting
 from anomalies.services.announcing import alert_message
 from anomalies.sql import statements
 from elections.locks import NotInTransaction
+from metrics.services.pruning import delete_in_pieces
 from metrics.services.wake_up import wake_worker
 
 logger = structlog.get_logger(__name__)
@@ -49,8 +49,6 @@ GONE = 410
 WORKER_KILLED = "The worker was killed while it sent this, at the last attempt."
 # Of an answer, as staff see it.
 SHOWN_CHARACTERS = 200
-# Deliveries deleted in one database transaction.
-PRUNE_ROWS = 5_000
 
 
 class Change(StrEnum):
@@ -145,21 +143,9 @@ class WebhookService:
         return delivery
 
     def prune(self, now: datetime) -> int:
-        """Delete what was sent or given up longer ago than is kept; return how many.
-
-        In pieces, each in a database transaction of its own.
-        """
-        values: dict[str, Any] = {
-            "before": now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS),
-            "limit": PRUNE_ROWS,
-        }
-        total, deleted = 0, PRUNE_ROWS
-        while deleted == PRUNE_ROWS:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(statements["prune_deliveries"], values)
-                deleted = cursor.rowcount
-            total += deleted
-        return total
+        """Delete what was sent or given up longer ago than is kept; return how many."""
+        before = now - timedelta(days=settings.WEBHOOK_RETENTION_DAYS)
+        return delete_in_pieces(statements["prune_deliveries"], before=before)
 
     def _claim(self, now: datetime) -> WebhookDelivery | None:
         """Take a delivery until its lease ends, in a short transaction of its own."""

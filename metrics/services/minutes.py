@@ -5,17 +5,15 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
 from elections.locks import NotInTransaction
 from elections.models import Constituency
 from metrics.models import MinuteStats
+from metrics.services.pruning import delete_in_pieces
 from metrics.sql import statements
 from transactions.deltas import MinuteDelta, minutes_written_since
-
-# Minutes deleted in one database transaction: about 0.1 s.
-PRUNE_ROWS = 10_000
 
 
 class MinuteStatsService:
@@ -71,21 +69,9 @@ class MinuteStatsService:
             return int(cursor.rowcount)
 
     def prune(self, now: datetime) -> int:
-        """Delete the minutes that are older than the retention; return how many.
-
-        In pieces, each in a database transaction of its own.
-        """
-        values: dict[str, Any] = {
-            "since": minutes_written_since(now),
-            "limit": PRUNE_ROWS,
-        }
-        total, deleted = 0, PRUNE_ROWS
-        while deleted == PRUNE_ROWS:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(statements["prune_minutes"], values)
-                deleted = cursor.rowcount
-            total += deleted
-        return total
+        """Delete the minutes that are older than the retention; return how many."""
+        since = minutes_written_since(now)
+        return delete_in_pieces(statements["prune_minutes"], since=since)
 
 
 def _refuse_outside_transaction() -> None:

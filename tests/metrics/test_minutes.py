@@ -251,7 +251,7 @@ def test_an_old_election_has_no_minutes(election, load_at):
 def test_pruning_deletes_what_is_older_than_the_retention(
     election, load_at, settings, monkeypatch, piece
 ):
-    monkeypatch.setattr("metrics.services.minutes.PRUNE_ROWS", piece)
+    monkeypatch.setattr("metrics.services.pruning.PIECE_ROWS", piece)
     load_at(dump(*[vote(f"v{n}", f"{n:02}:30", key=f"k{n}") for n in range(6, 11)]))
     settings.MINUTE_RETENTION_HOURS = 2
     # Minutes are kept from 09:01 on, which is a minute that exists.

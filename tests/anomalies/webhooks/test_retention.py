@@ -8,7 +8,6 @@ from django.conf import settings as project
 from django.utils import timezone
 
 from anomalies.models import Alert, Webhook, WebhookDelivery
-from anomalies.services import webhooks as webhooks_module
 from anomalies.services.webhooks import Change
 from anomalies.tasks import prune
 from elections.locks import Lock, alone, key_of
@@ -101,7 +100,7 @@ def test_an_alert_is_followed_though_it_was_told_of_before_the_retention(
 
 
 def test_it_is_deleted_in_pieces(webhook, clock, receiver, monkeypatch):
-    monkeypatch.setattr(webhooks_module, "PRUNE_ROWS", 2)
+    monkeypatch.setattr("metrics.services.pruning.PIECE_ROWS", 2)
     for _ in range(5):
         SERVICE.send_test(webhook, now=NOW)
     send_all(clock)
