@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 from django.conf import settings
@@ -60,6 +62,18 @@ class Processes:
         wait_until(lambda: answers(port), "the live process answers")
         return process, port
 
+    def web(self, **environment: str) -> int:
+        """Start the web server; return its port, once the application answers."""
+        port = free_port()
+        self.environment |= environment | {"PORT": str(port)}
+        self.start(
+            *(sys.executable, "-m", "gunicorn"),
+            *("--config", "python:election_monitor.web"),
+        )
+        # It takes connections long before a process of it has loaded the application.
+        wait_until(lambda: is_live(port), "the web server answers")
+        return port
+
     def manage(self, *words: str) -> None:
         """Run a management command to its end."""
         command = [sys.executable, "manage.py", *words]
@@ -96,6 +110,15 @@ def answers(port: int) -> bool:
     """Tell whether somebody takes connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_live(port: int) -> bool:
+    """Tell whether the web server on a port answers for itself."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live/", timeout=5):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
 
 
 def wait_until(is_true: Callable[[], bool], what: str) -> None:

@@ -7,7 +7,6 @@ Cases are made from the schema: valid ones, and ones that break it in a single p
 import json
 import math
 import os
-import sys
 
 import pytest
 import schemathesis
@@ -22,7 +21,7 @@ from elections.roles import Role
 from metrics.models import MetricsUpdate
 from tests.anomalies.factories import make_alert
 from tests.factories import make_token, make_user
-from tests.journeys.processes import Processes, answers, free_port, wait_until
+from tests.journeys.processes import Processes
 from tests.transactions.conftest import election, load, two_contracts, write
 from tests.transactions.lines import A, B, hour_file, issue, vote
 from transactions.models import ImportBatch
@@ -48,6 +47,8 @@ KNOWN = {
 OK = {200, 202, 204}
 DOCUMENTED = (written_settings.BASE_DIR / "docs" / "api.md").read_text()
 TOO_LONG, LONGEST_ADDRESS = 414, 4_000
+# Of a machine that is busy with other tests: what is asked here is not how long it takes.
+PATIENCE_SECONDS = 30
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
@@ -61,19 +62,15 @@ LEAKS = (b"Traceback", bytes(written_settings.BASE_DIR), b"psycopg", b"site-pack
 @pytest.fixture
 def server():
     """Start the web server on the database of this test; return its address."""
-    processes, port = Processes(), free_port()
-    processes.environment |= {
-        "PORT": str(port),
-        "API_PUBLIC_READ": "1",
-        "THROTTLE_RATES": "off",
-        "LOG_FORMAT": "json",
-        # No worker runs: what is asked for stays in the queue.
-        "ELECTION_MONITOR_BACK_PRESSURE_SECONDS": "86400",
-    }
-    gunicorn = ("-m", "gunicorn", "--config", "python:election_monitor.web")
-    processes.start(sys.executable, *gunicorn)
+    processes = Processes()
     try:
-        wait_until(lambda: answers(port), "the web server answers")
+        port = processes.web(
+            API_PUBLIC_READ="1",
+            THROTTLE_RATES="off",
+            LOG_FORMAT="json",
+            # No worker runs: what is asked for stays in the queue.
+            ELECTION_MONITOR_BACK_PRESSURE_SECONDS="86400",
+        )
         yield f"http://127.0.0.1:{port}"
     finally:
         processes.end_all()
@@ -141,7 +138,7 @@ def ask(operation, number, server, headers, known):
                     }
             if "id" in (case.path_parameters or ()):
                 case.path_parameters["id"] = ids[first]
-        response = case.call(base_url=server, headers=headers)
+        response = case.call(base_url=server, headers=headers, timeout=PATIENCE_SECONDS)
         if response.status_code == TOO_LONG:
             # By the web server, before the API sees it.
             assert len(response.request.url) > LONGEST_ADDRESS

@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
@@ -142,20 +141,14 @@ class Trouble:
 
 
 @contextmanager
-def running(port, own_redis, truth, contract_ids):
-    """Run a web server, and writers whose word is taken down."""
+def running(own_redis, truth, contract_ids):
+    """Run a web server, and writers whose word is taken down; give the server's port."""
     processes = Processes()
-    processes.environment |= {
-        "REDIS_URL": own_redis.url,
-        "API_PUBLIC_READ": "1",
-        "PORT": str(port),
-        "THROTTLE_RATES": "off",
-    }
     with ExitStack() as stack:
         stack.callback(processes.end_all)
-        gunicorn = ("-m", "gunicorn", "--config", "python:election_monitor.web")
-        processes.start(sys.executable, *gunicorn)
-        wait_until(lambda: answers(port), "the web server answers")
+        port = processes.web(
+            REDIS_URL=own_redis.url, API_PUBLIC_READ="1", THROTTLE_RATES="off"
+        )
         for number in range(WRITERS):
             words = ("-m", "tests.journeys.writer", f"writer-{number}", *contract_ids)
             writer = subprocess.Popen(
@@ -169,7 +162,7 @@ def running(port, own_redis, truth, contract_ids):
             for end in (writer.stdout.close, listener.join, writer.wait, writer.kill):
                 stack.callback(end)
         wait_until(lambda: truth.votes.total() > 20, "the writers write")
-        yield
+        yield port
 
 
 def listen(writer, truth):
@@ -177,27 +170,12 @@ def listen(writer, truth):
         truth.confirm(line.strip())
 
 
-def answers(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def free_port():
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        return own.getsockname()[1]
-
-
 def test_no_answer_is_older_than_what_was_confirmed(own_redis):
     election = make_election(slug="race", timezone="Europe/Moscow")
     for number in range(CONSTITUENCIES):
         make_constituency(election=election, contract_id=f"Race{number}")
     contract_ids = list(Constituency.objects.values_list("contract_id", flat=True))
-    truth, port, trouble = Truth(), free_port(), Trouble(own_redis)
-    readers = [Reader(port, truth, contract_ids, n) for n in range(READERS)]
+    truth, trouble = Truth(), Trouble(own_redis)
     failures = []
 
     def keep_reading(reader):
@@ -207,7 +185,8 @@ def test_no_answer_is_older_than_what_was_confirmed(own_redis):
         except Exception as error:  # noqa: BLE001 - told to the test
             failures.append(error)
 
-    with running(port, own_redis, truth, contract_ids):
+    with running(own_redis, truth, contract_ids) as port:
+        readers = [Reader(port, truth, contract_ids, n) for n in range(READERS)]
         threads = [threading.Thread(target=keep_reading, args=(r,)) for r in readers]
         for thread in threads:
             thread.start()
