@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.chaos.services import running_stage, say
 
-FAULTS, SECONDS = 200, 900
+FAULTS, SECONDS = 200, 1_000
 # What is left this long after the limit is killed.
 GRACE_SECONDS = 60
 
