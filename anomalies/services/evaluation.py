@@ -29,6 +29,7 @@ from anomalies.services.statistical import (
     STATISTICAL,
     WITHIN,
     WITHOUT_FIGURES,
+    Observed,
     StatisticalRules,
     Terms,
 )
@@ -168,14 +169,13 @@ def _assess_flow(found: Assessment, terms: Terms, apart: Apart) -> None:
     if compared is None:
         found.unverifiable += _all_of(STATISTICAL, "no_hours")
         return
-    rules = StatisticalRules(
+    observed = Observed(
+        found.election_id,
         compared,
-        election_id=found.election_id,
-        terms=terms,
         moments=_inside_hours(compared, found, terms, apart),
         five_minutes=_jump_counts(compared, found, terms, apart),
-        apart=apart,
     )
+    rules = StatisticalRules(observed, terms=terms, apart=apart)
     # All or nothing: what failed half-way is not half known.
     findings, unverifiable = rules.findings, rules.unverifiable
     counts = list(_counts(compared, rules.flagged_rules()))

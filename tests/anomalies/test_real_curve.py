@@ -14,7 +14,7 @@ import pytest
 from anomalies.rules.jumps import BIN_MINUTES, BINS
 from anomalies.rules.panels import Panel
 from anomalies.services.panels import Calls, Panels
-from anomalies.services.statistical import StatisticalRules
+from anomalies.services.statistical import Observed, StatisticalRules
 from tests.shared_data import REAL, needs_real
 
 pytestmark = needs_real
@@ -77,8 +77,9 @@ def rules():
         "closes": np.full(CONSTITUENCIES, len(issued) - 1),
         "first_clock": np.zeros(CONSTITUENCIES, dtype=np.int64),
     }
-    return StatisticalRules(
-        Panels(
+    observed = Observed(
+        election_id=1,
+        panels=Panels(
             first_hour=FIRST,
             ids=everybody,
             regions=np.zeros(CONSTITUENCIES, dtype=np.int64),
@@ -89,8 +90,8 @@ def rules():
             },
         ),
         five_minutes=dict(zip(("bulletins_issued", "votes_cast"), bins, strict=True)),
-        election_id=1,
     )
+    return StatisticalRules(observed)
 
 
 def found(rules, rule):

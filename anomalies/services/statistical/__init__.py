@@ -1,6 +1,6 @@
 """The statistical rules, by families that share what they compute."""
 
-from anomalies.services.statistical.family import Terms
+from anomalies.services.statistical.family import Observed, Terms
 from anomalies.services.statistical.rules import (
     STATISTICAL,
     WITHOUT_FIGURES,
@@ -8,4 +8,11 @@ from anomalies.services.statistical.rules import (
 )
 from anomalies.services.statistical.within import WITHIN
 
-__all__ = ["STATISTICAL", "WITHIN", "WITHOUT_FIGURES", "StatisticalRules", "Terms"]
+__all__ = [
+    "STATISTICAL",
+    "WITHIN",
+    "WITHOUT_FIGURES",
+    "Observed",
+    "StatisticalRules",
+    "Terms",
+]

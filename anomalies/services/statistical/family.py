@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +12,29 @@ import numpy as np
 from anomalies.rules.counts import Floats
 from anomalies.rules.episodes import WARNING_Q, Episode, Excesses, episodes
 from anomalies.rules.findings import Finding, Severity, Unverifiable
-from anomalies.rules.verdicts import Test
+from anomalies.rules.verdicts import Series, Test
+from anomalies.rules.within import Moments
 from anomalies.services.evidence import software
 from anomalies.services.panels import Panels
 
 ISSUED, CAST = "bulletins_issued", "votes_cast"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the rules look at; None for what nobody has counted."""
+
+    election_id: int
+    panels: Panels
+    # What lies inside the hours, for S06 to S09.
+    moments: Mapping[str, Moments] | None = None
+    # The counts of five minutes of the whole election, for S17.
+    five_minutes: Mapping[str, Floats] | None = None
+
+    @cached_property
+    def series(self) -> dict[str, Series]:
+        """Return issues and votes by name; what one family computes, others find there."""
+        return {name: Series(panel) for name, panel in self.panels.panels.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +85,14 @@ class Family(ABC):
 
     rules: ClassVar[tuple[str, ...]]
 
-    def __init__(self, panels: Panels, *, election_id: int) -> None:
-        self.panels, self.election_id = panels, election_id
+    def __init__(self, observed: Observed) -> None:
+        self.observed = observed
+        self.panels, self.series = observed.panels, observed.series
+
+    @property
+    def is_blind(self) -> bool:
+        """Tell whether nobody has counted what the rules look at: they say nothing then."""
+        return False
 
     def tests(self, rule: str) -> dict[Test, Floats]:
         """Return p per constituency and hour; nothing of rules that go without."""
@@ -94,7 +119,7 @@ class Family(ABC):
         """Return a finding of a row of the panels, None for all, and of these columns."""
         return Finding(
             rule=rule,
-            election=self.election_id,
+            election=self.observed.election_id,
             constituency=None if row is None else int(self.panels.ids[row]),
             started_hour=self.hour(first),
             ended_hour=self.hour(last),

@@ -1,6 +1,6 @@
 """S01, S02 and S15 as findings: constituencies beside their peers and their own past."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,6 @@ class FlowRules(Family):
     """Judges issues and votes, each for itself."""
 
     rules = ("S01", "S02", "S15")
-
-    def __init__(
-        self, panels: Panels, *, election_id: int, series: Mapping[str, Series]
-    ) -> None:
-        super().__init__(panels, election_id=election_id)
-        self.series = series
 
     def tests(self, rule: str) -> dict[Test, Floats]:
         """Return p per constituency and hour, of both series."""

@@ -1,6 +1,5 @@
 """The statistical rules, held against the flow of one election."""
 
-from collections.abc import Mapping
 from functools import cached_property, partial
 
 import numpy as np
@@ -9,22 +8,25 @@ from anomalies.rules.counts import Floats
 from anomalies.rules.findings import Finding, Unverifiable
 from anomalies.rules.panels import Ints
 from anomalies.rules.verdicts import (
-    Series,
     Test,
     anomaly_scores,
     constituency_p,
     false_discovery,
 )
-from anomalies.rules.within import Moments
 from anomalies.services.apart import Apart
-from anomalies.services.panels import Panels
-from anomalies.services.statistical.family import Family, Judged, Terms
+from anomalies.services.statistical.family import Family, Judged, Observed, Terms
 from anomalies.services.statistical.flow import FlowRules
-from anomalies.services.statistical.shares import ShareRules
+from anomalies.services.statistical.shares import RefusalRules, ShareRules
 from anomalies.services.statistical.system import SystemRules
 from anomalies.services.statistical.within import WithinRules
 
-FAMILIES: tuple[type[Family], ...] = (FlowRules, SystemRules, WithinRules, ShareRules)
+FAMILIES: tuple[type[Family], ...] = (
+    FlowRules,
+    SystemRules,
+    WithinRules,
+    ShareRules,
+    RefusalRules,
+)
 STATISTICAL = tuple(rule for family in FAMILIES for rule in family.rules)
 # They tell events; neither score nor number of anomalies knows them.
 WITHOUT_FIGURES = frozenset({"S03", "S04", "S05", "S07", "S09", "S16", "S17"})
@@ -40,42 +42,19 @@ class StatisticalRules:
 
     def __init__(
         self,
-        panels: Panels,
+        observed: Observed,
         *,
-        election_id: int,
         terms: Terms | None = None,
-        moments: Mapping[str, Moments] | None = None,
-        five_minutes: Mapping[str, Floats] | None = None,
         apart: Apart | None = None,
     ) -> None:
-        """Take what the rules look at.
-
-        Without `moments` nobody knows what lies inside the hours, and S06 to S09 say
-        nothing; nor does S17 without the counts of `five_minutes`.
-        """
-        self.panels = panels
+        self.panels = observed.panels
         self.terms = terms or Terms()
-        self.apart = apart or Apart(election_id)
-        series = {name: Series(panel) for name, panel in panels.panels.items()}
-        families: list[Family] = [
-            FlowRules(panels, election_id=election_id, series=series),
-            SystemRules(
-                panels,
-                election_id=election_id,
-                series=series,
-                five_minutes=five_minutes,
-            ),
-            ShareRules(panels, election_id=election_id),
-        ]
-        if moments is not None:
-            families.append(
-                WithinRules(
-                    panels, election_id=election_id, series=series, moments=moments
-                )
-            )
+        self.apart = apart or Apart(observed.election_id)
+        families = [family(observed) for family in FAMILIES]
         self._families = {
             rule: family
             for family in families
+            if not family.is_blind
             for rule in family.rules
             if rule not in self.terms.off
         }

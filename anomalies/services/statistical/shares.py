@@ -1,6 +1,6 @@
 """S11, S12 and H13 as findings: shares that are not those of the peers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from anomalies.rules.shares import (
     turnout,
 )
 from anomalies.rules.verdicts import Test
-from anomalies.services.panels import FOREVER
+from anomalies.services.panels import FOREVER, Panels
 from anomalies.services.statistical.family import CAST, ISSUED, Family, Judged
 
 BOTH, CALLS = "both", "calls"
@@ -26,15 +26,15 @@ NOTABLE_POINTS = 0.5
 
 
 class ShareRules(Family):
-    """Judges what is not cast and who votes up to now, and what is refused in each hour."""
+    """Judges what is not cast and who votes, up to now."""
 
-    rules = ("S11", "S12", "H13")
+    rules = ("S11", "S12")
 
     @cached_property
     def abandonment(self) -> Shares:
         """Return S11, up to the last hour."""
         issued, cast = self._so_far(ISSUED), self._so_far(CAST)
-        return abandonment(issued=issued, cast=cast, **self._among)
+        return abandonment(issued=issued, cast=cast, **_among(self.panels))
 
     @cached_property
     def turnout(self) -> Shares:
@@ -43,50 +43,40 @@ class ShareRules(Family):
             cast=self._so_far(CAST),
             voters=self.panels.panels[ISSUED].voters,
             elapsed=self._elapsed,
-            **self._among,
-        )
-
-    @cached_property
-    def rejections(self) -> Shares:
-        """Return H13 of every hour."""
-        calls = self.panels.calls
-        return columns(
-            rejection_rate(
-                rejected=calls.rejected[:, hour],
-                accepted=calls.accepted[:, hour],
-                **self._among,
-            )
-            for hour in range(self.panels.columns)
+            **_among(self.panels),
         )
 
     def tests(self, rule: str) -> dict[Test, Floats]:
-        """Return p: of what goes on in the last hour only, of refused calls in each."""
-        if rule == "H13":
-            return {Test(rule, CALLS): self.rejections.p}
+        """Return p of the last hour: what went on up to then is told once."""
         p = np.full(self.panels.shape, np.nan)
         p[:, -1] = self._of_a_state(rule).p
         return {Test(rule, BOTH): p}
 
     def unverifiable(self, rule: str) -> Iterator[Unverifiable]:
         """Return the constituencies with too few ballots or peers."""
-        if rule == "H13":
-            last, called = self.rejections.p[:, -1], self.rejections.trials[:, -1] > 0
-            is_unknown = np.isnan(last) & called
-        else:
-            is_unknown = np.isnan(self._of_a_state(rule).p)
-        for row in np.flatnonzero(is_unknown):
+        for row in np.flatnonzero(np.isnan(self._of_a_state(rule).p)):
             yield self.unjudged(rule, int(row), "not_comparable")
 
-    def findings(self, rule: str, judged: Judged) -> Iterable[Finding]:
+    def findings(self, rule: str, judged: Judged) -> Iterator[Finding]:
         """Return the constituencies whose shares are reported."""
-        if rule == "H13":
-            return self._rejections(judged)
-        return self._state(rule, judged)
-
-    @property
-    def _among(self) -> dict[str, Any]:
-        panel = self.panels.panels[ISSUED]
-        return {"groups": panel.groups, "electorates": panel.electorates}
+        shares, test = self._of_a_state(rule), Test(rule, BOTH)
+        last = self.panels.columns - 1
+        is_reported = judged.q[test][:, last] <= judged.terms.level(rule)
+        for row in np.flatnonzero(is_reported).tolist():
+            yield self.finding(
+                rule,
+                row,
+                last,
+                last,
+                **_figures(shares, row),
+                **judged.at(test, row, last),
+                evidence={
+                    "method": "twice the smaller tail of a beta-binomial of these trials, "
+                    "rate and correlation rho",
+                    **_evidence(shares, row),
+                    **judged.tick(last),
+                },
+            )
 
     def _of_a_state(self, rule: str) -> Shares:
         return self.abandonment if rule == "S11" else self.turnout
@@ -109,37 +99,47 @@ class ShareRules(Family):
         part: Floats = np.where(is_told, over / np.maximum(length, 1), 0.0)
         return np.clip(part, 0.0, 1.0)
 
-    def _state(self, rule: str, judged: Judged) -> Iterator[Finding]:
-        shares, test = self._of_a_state(rule), Test(rule, BOTH)
-        last = self.panels.columns - 1
-        is_reported = judged.q[test][:, last] <= judged.terms.level(rule)
-        for row in np.flatnonzero(is_reported).tolist():
-            yield self.finding(
-                rule,
-                row,
-                last,
-                last,
-                **_figures(shares, row),
-                **judged.at(test, row, last),
-                evidence={
-                    "method": "twice the smaller tail of a beta-binomial of these trials, "
-                    "rate and correlation rho",
-                    **_evidence(shares, row),
-                    **judged.tick(last),
-                },
-            )
 
-    def _rejections(self, judged: Judged) -> Iterator[Finding]:
-        test = Test("H13", CALLS)
+class RefusalRules(Family):
+    """Judges what the contracts refuse, in each hour."""
+
+    rules = ("H13",)
+
+    @cached_property
+    def rejections(self) -> Shares:
+        """Return H13 of every hour."""
+        calls = self.panels.calls
+        return columns(
+            rejection_rate(
+                rejected=calls.rejected[:, hour],
+                accepted=calls.accepted[:, hour],
+                **_among(self.panels),
+            )
+            for hour in range(self.panels.columns)
+        )
+
+    def tests(self, rule: str) -> dict[Test, Floats]:
+        """Return p per constituency and hour."""
+        return {Test(rule, CALLS): self.rejections.p}
+
+    def unverifiable(self, rule: str) -> Iterator[Unverifiable]:
+        """Return the constituencies that were called, with too few calls or peers."""
+        was_called = self.rejections.trials[:, -1] > 0
+        for row in np.flatnonzero(was_called & np.isnan(self.rejections.p[:, -1])):
+            yield self.unjudged(rule, int(row), "not_comparable")
+
+    def findings(self, rule: str, judged: Judged) -> Iterator[Finding]:
+        """Return the episodes in which too much is refused."""
+        test = Test(rule, CALLS)
         for episode in judged.episodes(test, hour_excesses(self.rejections.excess)):
             # The tail is the upper one: where too few are refused nothing is reported.
             if episode.is_spike:
-                yield self._rejection(episode, test, judged)
+                yield self._finding(episode, test, judged)
 
-    def _rejection(self, episode: Episode, test: Test, judged: Judged) -> Finding:
+    def _finding(self, episode: Episode, test: Test, judged: Judged) -> Finding:
         row, worst = episode.constituency, judged.worst(test, episode)
         return self.finding(
-            "H13",
+            test.rule,
             row,
             episode.since,
             episode.until,
@@ -157,6 +157,11 @@ class ShareRules(Family):
 
 
 Place = int | tuple[int, int]
+
+
+def _among(panels: Panels) -> dict[str, Any]:
+    panel = panels.panels[ISSUED]
+    return {"groups": panel.groups, "electorates": panel.electorates}
 
 
 def _figures(shares: Shares, place: Place) -> dict[str, Any]:

@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 
 from anomalies.rules.casting import cast_outages
-from anomalies.rules.counts import Floats
 from anomalies.rules.findings import Finding
 from anomalies.rules.jumps import BIN_MINUTES, BINS, Jump, jumps
 from anomalies.rules.system import dispersion_shock, regional_sync, total_flow
-from anomalies.rules.verdicts import Series
 from anomalies.services.evidence import software
-from anomalies.services.panels import Panels
 from anomalies.services.statistical.family import CAST, ISSUED, Family, Judged
 
 ARRIVE_AGAIN = (
@@ -30,17 +27,6 @@ class SystemRules(Family):
     """Judges the election as a whole."""
 
     rules = ("S03", "S04", "S05", "S16", "S17")
-
-    def __init__(
-        self,
-        panels: Panels,
-        *,
-        election_id: int,
-        series: Mapping[str, Series],
-        five_minutes: Mapping[str, Floats] | None,
-    ) -> None:
-        super().__init__(panels, election_id=election_id)
-        self.series, self.five_minutes = series, five_minutes
 
     def findings(self, rule: str, judged: Judged) -> Iterable[Finding]:
         """Return the events, one per hour or outage."""
@@ -123,9 +109,10 @@ class SystemRules(Family):
             )
 
     def _jumps(self) -> Iterator[Finding]:
-        if self.five_minutes is None:
+        counts = self.observed.five_minutes
+        if counts is None:
             return
-        for event in jumps(self.five_minutes, self.panels.panels[ISSUED]):
+        for event in jumps(counts, self.panels.panels[ISSUED]):
             yield self._jump(event)
 
     def _jump(self, event: Sequence[Jump]) -> Finding:

@@ -17,7 +17,7 @@ from anomalies.rules.episodes import (
 )
 from anomalies.rules.findings import Finding, Severity, Unverifiable
 from anomalies.rules.panels import Ints
-from anomalies.rules.verdicts import Series, Test
+from anomalies.rules.verdicts import Test
 from anomalies.rules.within import (
     LARGEST_SHARED,
     Evenness,
@@ -33,7 +33,6 @@ from anomalies.rules.within import (
     silences,
 )
 from anomalies.services.evidence import software
-from anomalies.services.panels import Panels
 from anomalies.services.statistical.family import Family, Judged
 
 WITHIN = ("S06", "S07", "S08", "S09")
@@ -44,16 +43,15 @@ class WithinRules(Family):
 
     rules = WITHIN
 
-    def __init__(
-        self,
-        panels: Panels,
-        *,
-        election_id: int,
-        series: Mapping[str, Series],
-        moments: Mapping[str, Moments],
-    ) -> None:
-        super().__init__(panels, election_id=election_id)
-        self.series, self.moments = series, moments
+    @property
+    def is_blind(self) -> bool:
+        """Tell whether what lies inside the hours was not counted."""
+        return self.observed.moments is None
+
+    @property
+    def moments(self) -> Mapping[str, Moments]:
+        """Return what lies inside the hours, of both series."""
+        return self.observed.moments or {}
 
     @cached_property
     def shared(self) -> float:
