@@ -19,6 +19,8 @@ from transactions.simulator.times import MINUTE
 
 REGION_RISES, PEERS_RISES = (0.25, 0.50), (0.50, 1.0)
 PEER_SHARE = 0.35
+# A drop of all, and a rise, in one hour.
+TOTAL_FACTORS = (0.5, 2.0)
 OUTAGE_HOURS = 3
 BIN = BIN_MINUTES * MINUTE
 # What those of September 2026 had more than the five minutes before.
@@ -39,8 +41,7 @@ class SystemJudge:
     def calm(self) -> Iterator[Calm]:
         """Tell how many hours each rule reports in an election where nothing happened."""
         cast = Series(self.clean.panels[SERIES[1]])
-        # As an evaluation does: of the hour in which voting ends only minutes are left.
-        total = total_flow(replace(cast.panel, closes=cast.panel.closes - 1))
+        total = total_flow(cast.panel)
         shock = dispersion_shock(cast.flow, cast.panel)
         events = {
             "S03": int(total.is_flagged.sum()),
@@ -126,6 +127,11 @@ class SystemJudge:
             cast = self._raised(rise, np.flatnonzero(regions == region), hour)
             is_named = bool(self._is_region_flagged(cast)[region, hour])
             yield "S04", f"+{100 * rise:.0f} % in one region", is_named
+        for factor in TOTAL_FACTORS if hour >= self._opens + DAY else ():
+            cast = self._raised(factor - 1, np.arange(len(is_peer)), hour)
+            is_found = bool(total_flow(cast.panel).is_flagged[hour])
+            change = f"{100 * (factor - 1):+.0f} %".replace("-", "−")
+            yield "S03", f"{change} everywhere", is_found
         chosen = rng.permutation(np.flatnonzero(is_peer))
         chosen = chosen[: round(PEER_SHARE * len(chosen))]
         for rise in PEERS_RISES:

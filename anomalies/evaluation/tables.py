@@ -70,8 +70,8 @@ CALM = (
     "in 2024* lets constituencies differ as little as the regions did (ρ of .0005 and "
     ".002); whole regions may well differ less than districts. Of S03 to S05, S16 and S17 an "
     "event is an hour of the election, several in a row for S16, five minutes for S17. The "
-    "largest constituency of a generated election has up to 17 % of its ballots: its own "
-    "shock can then look like a jump of the whole."
+    "false jumps of S17 lie at the turn of an hour, where the flow of the generator rises "
+    "in one step, at times to twice as much; a real one takes the hour for it."
 )
 FOUND = (
     "S06 to S09 in {inside} elections of each size: *bot:50* is half of the flow of eight "
@@ -81,7 +81,9 @@ FOUND = (
     "read at the end: 8 % of the bulletins are not cast, or a tenth of the register comes "
     "more or less, as far as the register goes, in 5 % of the constituencies. The generator "
     "lets districts differ more (1 to 4 % not cast, turnout of 86 to 94 %) than the regions "
-    "of 2024 did, and what is found depends on that more than on anything else. S04 is a "
+    "of 2024 did, and what is found depends on that more than on anything else. S03 "
+    "is half or twice the votes of the whole election in one hour, which its ratio to the day "
+    "before tells only as far as days are alike. S04 is a "
     "region of 12 to 16 districts, S05 and S16 strike in one hour of each day; a case is "
     "found where the rule names that hour, and for S04 that region. S17 finds jumps like those "
     "of 2026, which were nearly twice the five minutes before; every election of the generator "

@@ -30,7 +30,7 @@ class TotalFlow:
     expected: Floats
     # Logarithm of the ratio to the template, less its median over the hours before.
     residual: Floats
-    # Robust deviations of the residual among those so far.
+    # Robust deviations of the residual among the last 18.
     z: Floats
 
     # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993). Of clean hours
@@ -48,6 +48,9 @@ MEDIAN_HOURS = 6
 LEAST_MEDIAN_HOURS = 3
 # A deviation that fewer hours have shown is none to rely on.
 LEAST_HOURS = 12
+# Those before are no measure: a first day begins with a rush, and beside it the ratios of
+# the second morning swing so far that later a vote twice as large would be usual.
+SCALE_HOURS = 18
 # Of the people who could vote: the total of fewer is that of a few constituencies.
 LEAST_COVERAGE = 0.5
 
@@ -57,8 +60,10 @@ def total_flow(panel: Panel, *, template: ArrayLike | None = None) -> TotalFlow:
 
     The template has one figure per hour of the panel, in any unit, NaN where it has none:
     the profile of a vote before. Of the day before only constituencies are added up that
-    could vote and were told in both hours, so that neither an opening nor a gap in the feed
-    looks like a change. Nothing is said of the first three hours of a day of voting.
+    could vote and were told in both hours, so that neither an opening, nor a close, nor a
+    gap in the feed looks like a change; the hour of a close, of which only minutes may be
+    left, is not one of them. Nothing is said of the first three hours of a day of voting,
+    nor once those that still vote are less than half of all.
 
     Raises:
         ValueError: the template has not one figure per hour.
@@ -84,7 +89,7 @@ def _beside_the_day_before(panel: Panel) -> tuple[Floats, Floats, Floats]:
     could_vote = hours >= panel.opens[:, None] + DAY
     is_known = panel.is_known.copy()
     is_known[:, DAY:] &= panel.is_known[:, :-DAY]
-    chosen = could_vote & is_known
+    chosen = could_vote & _before_close(panel) & is_known
     before = np.zeros_like(panel.known_counts)
     before[:, DAY:] = panel.known_counts[:, :-DAY]
     counted = _total(panel.known_counts, chosen)
@@ -100,6 +105,8 @@ def _beside(template: Floats, panel: Panel) -> tuple[Floats, Floats, Floats]:
     if template.shape != panel.counts.shape[1:]:
         raise ValueError("The template needs one figure per hour.")
     could_vote = np.arange(panel.counts.shape[1]) >= panel.opens[:, None]
+    # The vote before had closed there at that hour, too.
+    could_vote &= _before_close(panel)
     chosen = could_vote & panel.is_known
     covered = coverage(panel, chosen, could_vote)
     is_told = (covered >= LEAST_COVERAGE) & (template > 0)
@@ -107,6 +114,11 @@ def _beside(template: Floats, panel: Panel) -> tuple[Floats, Floats, Floats]:
     usual = np.where(is_told, covered * template, 1.0)
     ratio = np.where(is_told, np.log((counted + 0.5) / usual), np.nan)
     return np.where(is_told, counted, np.nan), ratio, np.sqrt(1 / (counted + 0.5))
+
+
+def _before_close(panel: Panel) -> Truths:
+    is_before: Truths = np.arange(panel.counts.shape[1]) < panel.closes[:, None]
+    return is_before
 
 
 def _total(values: Floats, chosen: Truths) -> Floats:
@@ -125,7 +137,7 @@ def coverage(panel: Panel, chosen: Truths, of: Truths) -> Floats:
 def _running_scores(
     ratio: Floats, chance: Floats, *, opening: int | None
 ) -> tuple[Floats, Floats]:
-    """Return residuals, and robust scores of each among those until it.
+    """Return residuals, and robust scores of each among the last ones until it.
 
     With an opening the ratio is to the hour a day before: where that one was surprising,
     what was to be expected of it takes its place, or one spike would be a drop a day later.
@@ -143,7 +155,9 @@ def _running_scores(
         before = _told(ratio[start:hour])
         if len(before) >= LEAST_MEDIAN_HOURS:
             residual[hour] = ratio[hour] - np.median(before)
-            z[hour] = robust_score(residual[: hour + 1], chance[: hour + 1])
+        if not np.isnan(residual[hour]):
+            recent = np.flatnonzero(~np.isnan(residual))[-SCALE_HOURS:]
+            z[hour] = robust_score(residual[recent], chance[recent])
     return residual, z
 
 

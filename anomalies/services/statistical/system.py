@@ -4,7 +4,7 @@ None of it is ever laid to a constituency.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,9 +40,7 @@ class SystemRules(Family):
         return events[rule]()
 
     def _totals(self) -> Iterator[Finding]:
-        panel = self.panels.panels[CAST]
-        # Of the hour in which voting ends only minutes are left.
-        total = total_flow(replace(panel, closes=panel.closes - 1))
+        total = total_flow(self.panels.panels[CAST])
         for hour in np.flatnonzero(total.is_flagged).tolist():
             counted, expected = float(total.counted[hour]), float(total.expected[hour])
             yield self._event(

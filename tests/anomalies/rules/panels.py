@@ -38,7 +38,16 @@ def election(
     )
 
 
-def panel(counts, *, voters, electorates=None, groups=None, is_known=None, opens=None):
+def panel(
+    counts,
+    *,
+    voters,
+    electorates=None,
+    groups=None,
+    is_known=None,
+    opens=None,
+    closes=None,
+):
     counts = np.asarray(counts)
     rows = len(counts)
     return Panel(
@@ -48,7 +57,7 @@ def panel(counts, *, voters, electorates=None, groups=None, is_known=None, opens
         groups=np.zeros(rows, int) if groups is None else np.asarray(groups),
         electorates=np.arange(rows) if electorates is None else np.asarray(electorates),
         opens=np.zeros(rows, int) if opens is None else np.asarray(opens),
-        closes=np.full(rows, counts.shape[1]),
+        closes=np.full(rows, counts.shape[1]) if closes is None else np.asarray(closes),
         first_clock=np.full(rows, 8),
     )
 

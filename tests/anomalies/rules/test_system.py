@@ -151,6 +151,38 @@ def test_days_begin_with_the_first_opening():
     assert total_flow(late).z[2:] == pytest.approx(total_flow(usual).z, nan_ok=True)
 
 
+@pytest.mark.parametrize("last_to_close", [0.02, 0.4])
+def test_a_close_is_no_drop(last_to_close):
+    """The east closes at hour 58, most at 62, the others at 63; only minutes are left then."""
+    usual = long_vote()
+    closes = np.full(100, 62)
+    closes[:10], closes[100 - round(100 * last_to_close) :] = 58, 63
+    counts = usual.counts.copy()
+    for hour in range(58, 70):
+        counts[closes == hour, hour] //= 10
+        counts[closes < hour, hour] = 0
+
+    closing = panel(counts, voters=usual.voters, closes=closes)
+    found = total_flow(closing)
+
+    assert not found.is_flagged.any()
+    # Watched as long as most vote.
+    assert np.flatnonzero(~np.isnan(found.z))[-1] == 61
+    dropped = replace(closing, counts=np.where(np.arange(70) == 61, 0, counts))
+    assert np.flatnonzero(total_flow(dropped).is_flagged).tolist() == [61]
+
+
+def test_a_drop_is_seen_after_a_morning_that_swung():
+    """The second morning has now an eighth, now all of what the first day brought."""
+    usual = long_vote(hours=72)
+    counts = usual.counts.copy()
+    counts[:, 2:18:2] *= 8
+    swung = panel(counts, voters=usual.voters)
+
+    assert not total_flow(swung).is_flagged.any()
+    assert total_flow(struck(swung, hour=LATE + 8, factor=0.4)).is_flagged[LATE + 8]
+
+
 def test_a_template_of_another_length_is_refused():
     with pytest.raises(ValueError, match="one figure per hour"):
         total_flow(long_vote(), template=CURVE)
