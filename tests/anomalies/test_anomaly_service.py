@@ -104,6 +104,16 @@ def test_a_burst_is_found_where_it_struck(loaded):
     assert set(critical) == {constituency.pk}
 
 
+def test_the_end_of_a_vote_is_nobodys_alert(tmp_path):
+    simulated(tmp_path, timezone="Asia/Yekaterinburg")
+    import_paths([str(tmp_path)], workers=1)
+
+    evaluate(Election.objects.get())
+
+    assert Evaluation.objects.get().tests > 0
+    assert not alerts(constituency=None).exists()
+
+
 def test_scores_and_numbers_stand_where_the_api_reads_them(loaded):
     election, truth = loaded
     constituency = struck_largest(truth)
