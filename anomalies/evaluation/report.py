@@ -21,7 +21,7 @@ from anomalies.evaluation.figures import (
 from anomalies.evaluation.inside import FAST, HOUR_SIZES, MINUTE_SIZES
 from anomalies.evaluation.refusals import SIZES as CALL_SIZES
 from anomalies.evaluation.shares import SIZES as SHARE_SIZES
-from anomalies.evaluation.system import FIRST_DAY, LATER_DAYS
+from anomalies.evaluation.system import FIRST_DAY, LATER_DAYS, SECOND_DAY, THIRD_DAY
 from anomalies.evaluation.trials import (
     DISTRICT_KINDS,
     KINDS,
@@ -38,7 +38,7 @@ from anomalies.rules.episodes import WARNING_Q
 LARGE, MEDIUM, SMALL = "above 20", "5 to 20", "below 5"
 SIZE_ORDER = (
     *(*MINUTE_SIZES, *HOUR_SIZES, *SHARE_SIZES, *CALL_SIZES),
-    *(FIRST_DAY, LATER_DAYS),
+    *(FIRST_DAY, LATER_DAYS, SECOND_DAY, THIRD_DAY),
 )
 # Recall and median delay in hours that a release has to reach, ANOMALIES 5.5; the last
 # kind is the one in which the reference detector found .16.

@@ -28,6 +28,7 @@ JUMPS_2026 = (0.75, 1.10)
 FIRST_DAY, LATER_DAYS = "first day", "later days"
 DAY = 24
 DAYS = 3
+SECOND_DAY, THIRD_DAY = "second day", "third day"
 # Hours from the opening in which something may happen.
 DAYTIME = range(1, 9)
 
@@ -95,9 +96,22 @@ class SystemJudge:
         delay = 0 if _is_near(place, found) else None
         return Case(self.laboratory.preset, "S17", what, size, delay)
 
+    def _total_cases(self, rng: np.random.Generator) -> Iterator[Case]:
+        """Change the votes of all in an hour of each day that has one before it."""
+        everybody = np.arange(len(self.clean.panels[SERIES[1]].counts))
+        for day, size in enumerate((SECOND_DAY, THIRD_DAY), 1):
+            hour = self._opens + DAY * day + int(rng.choice(DAYTIME))
+            for factor in TOTAL_FACTORS:
+                cast = self._raised(factor - 1, everybody, hour)
+                change = f"{100 * (factor - 1):+.0f} %".replace("-", "−")
+                is_found = bool(total_flow(cast.panel).is_flagged[hour])
+                what, delay = f"{change} everywhere", 0 if is_found else None
+                yield Case(self.laboratory.preset, "S03", what, size, delay)
+
     def cases(self) -> Iterator[Case]:
         """Strike a region, the peers, and the whole platform, on each day."""
         yield from self._jump_cases(self.laboratory.rng(17))
+        yield from self._total_cases(self.laboratory.rng(3))
         rng = self.laboratory.rng(4)
         for day in range(DAYS):
             hour = self._opens + DAY * day + int(rng.choice(DAYTIME))
@@ -127,11 +141,6 @@ class SystemJudge:
             cast = self._raised(rise, np.flatnonzero(regions == region), hour)
             is_named = bool(self._is_region_flagged(cast)[region, hour])
             yield "S04", f"+{100 * rise:.0f} % in one region", is_named
-        for factor in TOTAL_FACTORS if hour >= self._opens + DAY else ():
-            cast = self._raised(factor - 1, np.arange(len(is_peer)), hour)
-            is_found = bool(total_flow(cast.panel).is_flagged[hour])
-            change = f"{100 * (factor - 1):+.0f} %".replace("-", "−")
-            yield "S03", f"{change} everywhere", is_found
         chosen = rng.permutation(np.flatnonzero(is_peer))
         chosen = chosen[: round(PEER_SHARE * len(chosen))]
         for rise in PEERS_RISES:

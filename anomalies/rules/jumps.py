@@ -70,7 +70,7 @@ def jumps(counts: Mapping[str, Floats], panel: Panel) -> list[Sequence[Jump]]:
 def comparable_hours(panel: Panel) -> Truths:
     """Tell which hours continue the hour before: both are told, and nothing opens."""
     hours = np.arange(panel.counts.shape[1])
-    could_vote = hours >= panel.opens[:, None]
+    could_vote = (hours >= panel.opens[:, None]) & (hours <= panel.closes[:, None])
     is_told = coverage(panel, could_vote & panel.is_known, could_vote) >= LEAST_TOLD
     opens = coverage(panel, hours == panel.opens[:, None], could_vote) >= OPENING
     before = np.concatenate([[False], is_told[:-1]])

@@ -33,8 +33,8 @@ class TotalFlow:
     # Robust deviations of the residual among the last 18.
     z: Floats
 
-    # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993). Of clean hours
-    # 1 to 2 % are beyond, as long as there are so few of them.
+    # Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993). Of clean hours of one
+    # zone .3 % are beyond.
     LIMIT: ClassVar[float] = 3.5
 
     @property
@@ -48,32 +48,25 @@ MEDIAN_HOURS = 6
 LEAST_MEDIAN_HOURS = 3
 # A deviation that fewer hours have shown is none to rely on.
 LEAST_HOURS = 12
-# Those before are no measure: a first day begins with a rush, and beside it the ratios of
-# the second morning swing so far that later a vote twice as large would be usual.
+# Earlier hours are no measure: a first day begins with a rush, and beside it the ratios of
+# the second morning swing. With all of them a vote twice as large is found in 1 of 24 hours
+# of a third day, with the last 18 in 10 to 14.
 SCALE_HOURS = 18
 # Of the people who could vote: the total of fewer is that of a few constituencies.
 LEAST_COVERAGE = 0.5
 
 
-def total_flow(panel: Panel, *, template: ArrayLike | None = None) -> TotalFlow:
-    """Compare the total of each hour with the hour a day before, or a template, S03.
+def total_flow(panel: Panel) -> TotalFlow:
+    """Compare the total of each hour with the hour a day before, S03.
 
-    The template has one figure per hour of the panel, in any unit, NaN where it has none:
-    the profile of a vote before. Of the day before only constituencies are added up that
-    could vote and were told in both hours, so that neither an opening, nor a close, nor a
-    gap in the feed looks like a change; the hour of a close, of which only minutes may be
-    left, is not one of them. Nothing is said of the first three hours of a day of voting,
-    nor once those that still vote are less than half of all.
-
-    Raises:
-        ValueError: the template has not one figure per hour.
+    Only constituencies are added up that could vote and were told in both hours, so that
+    neither an opening, nor a close, nor a gap in the feed looks like a change; the hour of
+    a close is not one of them, as often only minutes of it are left. Nothing is said of the
+    first three hours of a day of voting, nor once those that still vote are less than half
+    of all.
     """
-    if template is None:
-        counted, ratio, chance = _beside_the_day_before(panel)
-        residual, z = _running_scores(ratio, chance, opening=_opening(panel))
-    else:
-        counted, ratio, chance = _beside(np.asarray(template, float), panel)
-        residual, z = _running_scores(ratio, chance, opening=None)
+    counted, ratio, chance = _beside_the_day_before(panel)
+    residual, z = _running_scores(ratio, chance, opening=_opening(panel))
     expected = np.maximum((counted + 0.5) * np.exp(-residual) - 0.5, 0)
     return TotalFlow(counted, expected, residual, z)
 
@@ -89,7 +82,7 @@ def _beside_the_day_before(panel: Panel) -> tuple[Floats, Floats, Floats]:
     could_vote = hours >= panel.opens[:, None] + DAY
     is_known = panel.is_known.copy()
     is_known[:, DAY:] &= panel.is_known[:, :-DAY]
-    chosen = could_vote & _before_close(panel) & is_known
+    chosen = could_vote & (hours < panel.closes[:, None]) & is_known
     before = np.zeros_like(panel.known_counts)
     before[:, DAY:] = panel.known_counts[:, :-DAY]
     counted = _total(panel.known_counts, chosen)
@@ -98,27 +91,6 @@ def _beside_the_day_before(panel: Panel) -> tuple[Floats, Floats, Floats]:
     is_told = coverage(panel, chosen, could_vote) >= LEAST_COVERAGE
     ratio = np.where(is_told, np.log(here / there), np.nan)
     return np.where(is_told, counted, np.nan), ratio, np.sqrt(1 / here + 1 / there)
-
-
-def _beside(template: Floats, panel: Panel) -> tuple[Floats, Floats, Floats]:
-    """Return the same for a template; gaps in the feed are filled up by the registers."""
-    if template.shape != panel.counts.shape[1:]:
-        raise ValueError("The template needs one figure per hour.")
-    could_vote = np.arange(panel.counts.shape[1]) >= panel.opens[:, None]
-    # The vote before had closed there at that hour, too.
-    could_vote &= _before_close(panel)
-    chosen = could_vote & panel.is_known
-    covered = coverage(panel, chosen, could_vote)
-    is_told = (covered >= LEAST_COVERAGE) & (template > 0)
-    counted = _total(panel.known_counts, chosen)
-    usual = np.where(is_told, covered * template, 1.0)
-    ratio = np.where(is_told, np.log((counted + 0.5) / usual), np.nan)
-    return np.where(is_told, counted, np.nan), ratio, np.sqrt(1 / (counted + 0.5))
-
-
-def _before_close(panel: Panel) -> Truths:
-    is_before: Truths = np.arange(panel.counts.shape[1]) < panel.closes[:, None]
-    return is_before
 
 
 def _total(values: Floats, chosen: Truths) -> Floats:
@@ -135,18 +107,18 @@ def coverage(panel: Panel, chosen: Truths, of: Truths) -> Floats:
 
 
 def _running_scores(
-    ratio: Floats, chance: Floats, *, opening: int | None
+    ratio: Floats, chance: Floats, *, opening: int
 ) -> tuple[Floats, Floats]:
     """Return residuals, and robust scores of each among the last ones until it.
 
-    With an opening the ratio is to the hour a day before: where that one was surprising,
-    what was to be expected of it takes its place, or one spike would be a drop a day later.
+    Where the hour a day before was surprising, what was to be expected of it takes its
+    place, or one spike would be a drop a day later.
     """
     ratio = ratio.copy()
     residual, z = np.full_like(ratio, np.nan), np.full_like(ratio, np.nan)
     for hour in range(len(ratio)):
         start = max(0, hour - MEDIAN_HOURS)
-        if opening is not None and hour >= opening + DAY:
+        if hour >= opening + DAY:
             # The second day brings .37 of the first, the third .70 of the second: the
             # first hours of a day are no measure of it, but those of another are a wrong one.
             start = max(start, hour - (hour - opening) % DAY)

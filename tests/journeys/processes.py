@@ -1,13 +1,12 @@
 """Real processes beside a test: workers, beats and loaders on the test's database."""
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 
 from django.conf import settings
@@ -114,11 +113,14 @@ def answers(port: int) -> bool:
 
 def is_live(port: int) -> bool:
     """Tell whether the web server on a port answers for itself."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live/", timeout=5):
-            return True
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        connection.request("GET", "/health/live/")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def wait_until(is_true: Callable[[], bool], what: str) -> None:

@@ -84,6 +84,19 @@ def test_files_that_come_again_are_no_jump():
     assert len(events(counts)) == 1
 
 
+def test_files_that_end_with_the_vote_are_no_gap():
+    """Half of the constituencies close at ten, and publish nothing from then on."""
+    counts = flow()
+    counts[at(12, 4)] *= 1.9
+    closes = np.array([10] * 5 + [HOURS] * 5)
+    is_known = np.ones((10, HOURS), bool)
+    is_known[:5, 11:] = False
+
+    among = election(closes=closes, is_known=is_known)
+
+    assert [event[0].place for event in events(counts, among)] == [at(12, 4)]
+
+
 def test_a_rise_that_nobody_would_notice_is_none_however_calm_the_flow():
     counts = flow()
     counts[:] = 4000

@@ -183,33 +183,6 @@ def test_a_drop_is_seen_after_a_morning_that_swung():
     assert total_flow(struck(swung, hour=LATE + 8, factor=0.4)).is_flagged[LATE + 8]
 
 
-def test_a_template_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="one figure per hour"):
-        total_flow(long_vote(), template=CURVE)
-
-
-def test_a_template_judges_the_first_day_as_well():
-    usual = election(constituencies=100)
-
-    calm = total_flow(usual, template=1000 * CURVE)
-    found = total_flow(struck(usual, hour=20, factor=2), template=1000 * CURVE)
-
-    assert not calm.is_flagged.any()
-    assert np.flatnonzero(found.is_flagged).tolist() == [20]
-    assert np.isnan(found.z[:14]).all()
-
-
-def test_a_template_with_gaps_and_a_feed_with_gaps_say_nothing_of_those():
-    template = 1000 * CURVE
-    template[[18, 19]] = [0, np.nan]
-    usual = untold(election(constituencies=100), hour=20, rows=slice(0, 30))
-
-    found = total_flow(usual, template=template)
-
-    assert np.isnan(found.z[[18, 19]]).all()
-    assert not found.is_flagged.any()
-
-
 @pytest.mark.parametrize("factor", [0, 1])
 def test_one_small_constituency_is_a_total_without_alarms(factor):
     usual = struck(long_vote(constituencies=1), hour=slice(None), factor=factor)
