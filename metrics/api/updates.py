@@ -145,5 +145,9 @@ class UpdateViewSet(
         update = self.get_object()
         if not MetricsUpdateService().retry([update.pk], now=timezone.now()):
             raise NotGivenUp
-        update.refresh_from_db()
-        return Response(self.get_serializer(update).data, status=HTTP_202_ACCEPTED)
+        # A worker may have merged it into a later one of its scope already.
+        still_there = MetricsUpdate.objects.filter(
+            scope=update.scope, pk__gte=update.pk
+        )
+        asked = still_there.earliest("pk")
+        return Response(self.get_serializer(asked).data, status=HTTP_202_ACCEPTED)

@@ -22,7 +22,11 @@ WITH pair AS (
     SELECT old_id, max(newer_id) AS newer_id FROM pair GROUP BY 1
 ), chosen AS (
     -- Never into a row that is merged itself: locks can pass by the newest of three.
-    SELECT * FROM nearest WHERE newer_id NOT IN (SELECT old_id FROM nearest)
+    SELECT *
+    FROM nearest
+    WHERE NOT EXISTS (
+        SELECT FROM nearest AS other WHERE other.old_id = nearest.newer_id
+    )
 ), absorbed AS (
     DELETE FROM metrics_metricsupdate AS old
     USING chosen
@@ -40,32 +44,39 @@ WITH pair AS (
         max(error) AS error
     FROM absorbed
     GROUP BY 1
+), hours_of AS (
+    SELECT newer_id, array_agg(DISTINCT hour) AS hours
+    FROM absorbed, unnest(absorbed.hours) AS hour
+    GROUP BY 1
 )
 UPDATE metrics_metricsupdate AS newer
 SET priority = LEAST(newer.priority, merged.priority),
     trigger = CASE WHEN merged.is_manual THEN 'manual' ELSE newer.trigger END,
     hours = ARRAY(
-        SELECT DISTINCT hour
-        FROM (
-            SELECT unnest(newer.hours)
-            UNION ALL
-            SELECT unnest(absorbed.hours) FROM absorbed WHERE newer_id = newer.id
-        ) AS both_of_them (hour)
-        ORDER BY 1
+        SELECT DISTINCT unnest(newer.hours || COALESCE(hours_of.hours, '{}')) ORDER BY 1
     ),
     requests = newer.requests + merged.requests,
     -- Attempts and pause are inherited: a scope that fails for ever does not start anew
     -- with every transaction.
     attempts = GREATEST(newer.attempts, merged.attempts),
     requested_at = LEAST(newer.requested_at, merged.requested_at),
-    available_at = GREATEST(
-        -- A request from the future tells of a clock that ran back: it is due now.
-        CASE
-            WHEN newer.requested_at <= %(now)s THEN newer.available_at
-            ELSE %(now)s
-        END,
-        merged.available_at
-    ),
+    -- Only pauses: an interval that the newer row waits for (the close of an hour) says
+    -- nothing to what was due before, and a person cuts short what failed.
+    available_at = CASE
+        WHEN newer.trigger = 'manual' AND newer.status = 'pending' AND newer.attempts = 0
+            THEN LEAST(newer.available_at, %(now)s)
+        ELSE COALESCE(
+            GREATEST(
+                CASE
+                    WHEN newer.status = 'failed' OR newer.attempts > 0
+                        THEN newer.available_at
+                END,
+                merged.available_at
+            ),
+            %(now)s
+        )
+    END,
     error = COALESCE(NULLIF(merged.error, ''), newer.error)
 FROM merged
+LEFT JOIN hours_of USING (newer_id)
 WHERE newer.id = merged.newer_id

@@ -19,10 +19,11 @@ WITH due AS (
     FROM metrics_metricsupdate
     WHERE (
             status IN ('pending', 'failed')
-            -- A request from the future tells of a clock that ran back.
+            -- A request from the future tells of a clock that ran back; once it has failed,
+            -- its pause counts.
             AND (
                 available_at <= %(now)s
-                OR requested_at > %(now)s
+                OR (status = 'pending' AND attempts = 0 AND requested_at > %(now)s)
                 -- So does a pause that is longer than any after so many failures, the
                 -- most that two clocks may differ by beside.
                 OR (

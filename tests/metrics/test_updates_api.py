@@ -2,8 +2,10 @@
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from metrics.models import MetricsUpdate, UpdateStatus
+from metrics.services import MetricsUpdateService
 from tests.factories import make_constituency, make_election, make_staff
 
 PATH = "/api/v1/metrics/updates/"
@@ -102,6 +104,26 @@ def test_a_dead_update_can_be_retried(staff, place):
 
     assert answer.status_code == 202
     assert (answer.json()["status"], answer.json()["attempts"]) == ("failed", 0)
+
+
+def test_a_retry_that_a_worker_has_merged_already_is_answered_with_the_later_one(
+    staff, place, monkeypatch
+):
+    asked = post(staff, {"constituency": "A"}).json()
+    MetricsUpdate.objects.update(status=UpdateStatus.DEAD, attempts=5)
+    later = post(staff, {"constituency": "A"}).json()
+    retry = MetricsUpdateService.retry
+
+    def retry_beside_a_worker(service, ids, *, now):
+        done = retry(service, ids, now=now)
+        service.process(limit=10, clock=timezone.now)
+        return done
+
+    monkeypatch.setattr(MetricsUpdateService, "retry", retry_beside_a_worker)
+
+    answer = staff.post(f"{PATH}{asked['id']}/retry/")
+
+    assert (answer.status_code, answer.json()["id"]) == (202, later["id"])
 
 
 def test_what_still_waits_cannot_be_retried(staff, place):
