@@ -28,7 +28,7 @@ class TotalFlow:
     # Ballots of the constituencies that can be compared, and how many were to be expected.
     counted: Floats
     expected: Floats
-    # Logarithm of the ratio to the template, less its median over the hours before.
+    # Logarithm of the ratio to the day before, less its median over the hours before.
     residual: Floats
     # Robust deviations of the residual among the last 18.
     z: Floats
