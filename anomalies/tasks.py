@@ -3,11 +3,11 @@
 import time
 
 from celery import shared_task
-from django.utils import timezone
 
 from anomalies.services import WebhookService
 from anomalies.services.queue import ask_for_due
 from anomalies.services.webhooks import SEND_DELIVERIES, wake_sender
+from elections.clock import database_now
 from elections.locks import Lock, alone, key_of
 
 PRUNE = "anomalies.prune"
@@ -18,7 +18,7 @@ ROUND_SECONDS = 5.0
 @shared_task(name="anomalies.evaluate_active_elections")
 def evaluate_active_elections(**_: object) -> int:
     """Ask for an evaluation of every election that is going on."""
-    return ask_for_due(timezone.now())
+    return ask_for_due(database_now())
 
 
 @shared_task(name=SEND_DELIVERIES)
@@ -30,7 +30,7 @@ def send_deliveries(**_: object) -> int:
     service, tried, ends_at = WebhookService(), 0, time.monotonic() + ROUND_SECONDS
     with alone(Lock.PERIODIC_TASK, key_of(SEND_DELIVERIES)) as is_only:
         while is_only and time.monotonic() < ends_at:
-            if service.send_next(clock=timezone.now) is None:
+            if service.send_next(clock=database_now) is None:
                 return tried
             tried += 1
     if is_only:
@@ -42,4 +42,4 @@ def send_deliveries(**_: object) -> int:
 def prune(**_: object) -> int:
     """Remove deliveries that were sent or given up long ago; return how many."""
     with alone(Lock.PERIODIC_TASK, key_of(PRUNE)) as is_only:
-        return WebhookService().prune(timezone.now()) if is_only else 0
+        return WebhookService().prune(database_now()) if is_only else 0

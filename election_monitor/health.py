@@ -10,12 +10,12 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_redis.exceptions import ConnectionInterrupted
 from redis import RedisError
 
+from elections.clock import database_now
 from metrics.update_queries import queue_age
 
 OK, FAILED = "ok", "failed"
@@ -66,7 +66,7 @@ def _queue() -> str:
     """Say whether updates are made: their workers may all be gone."""
     longest = timedelta(seconds=settings.BACK_PRESSURE_SECONDS)
     try:
-        return OK if queue_age(timezone.now()) <= longest else FAILED
+        return OK if queue_age(database_now()) <= longest else FAILED
     except DatabaseError:
         return FAILED
 

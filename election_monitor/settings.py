@@ -83,13 +83,23 @@ FILE_UPLOAD_TEMP_DIR = writable_folder("VAR_DIR", VAR_DIR / "uploads")
 EMBEDDED_POSTGRES = not url("DATABASE_URL", schemes=["postgresql", "postgres"])
 EMBEDDED_REDIS = not url("REDIS_URL", schemes=["redis", "rediss", "unix"])
 
+# A server that vanishes without a word (its machine, the network) is given up after a
+# minute, not after the two hours of the system.
+DATABASE_OPTIONS = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+DATABASE = env.db_url_config(
+    embedded.database_url(VAR_DIR) if EMBEDDED_POSTGRES else env.str("DATABASE_URL")
+)
 DATABASES = {
-    "default": env.db_url_config(
-        embedded.database_url(VAR_DIR) if EMBEDDED_POSTGRES else env.str("DATABASE_URL")
-    )
     # A loader holds its connection for the whole import; the web process reuses its
     # own for a minute, and drops it when the server went away in between.
+    "default": DATABASE
     | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    | {"OPTIONS": DATABASE_OPTIONS | DATABASE.get("OPTIONS", {})}
 }
 REDIS_URL = embedded.redis_url(VAR_DIR) if EMBEDDED_REDIS else env.str("REDIS_URL")
 
@@ -354,10 +364,12 @@ CELERY_TASK_DEFAULT_QUEUE = "updates"
 CELERY_TASK_ROUTES = {"transactions.*": {"queue": "import"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_DISABLE_PREFETCH = True
-# Above the lease, which work that takes long renews: what is stopped by it hangs.
+# What is stopped by these hangs. An update may read a whole ledger or judge a whole
+# election; a round of updates begins nothing after half a minute.
 CELERY_TASK_ANNOTATIONS = {
-    f"metrics.{name}": {"time_limit": 4 * UPDATE_LEASE_SECONDS}
-    for name in ("process_updates", "refresh_active_elections", "watch_feeds")
+    "metrics.process_updates": {"time_limit": 3_600},
+    "metrics.refresh_active_elections": {"time_limit": 240},
+    "metrics.watch_feeds": {"time_limit": 240},
 }
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -8,8 +8,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
-from django.utils import timezone
 
+from elections.clock import database_now
 from elections.models import Constituency, Election, MachineToken, Region
 from elections.signals import registry_changed
 from elections.tags import ACCOUNTS, tags_of
@@ -58,7 +58,7 @@ def count_changes(*, change: LedgerChange, **_: object) -> None:
 
     Last of all that the chunk's transaction does.
     """
-    now = timezone.now()
+    now = database_now()
     HourlyStatsService().apply(change.deltas, now=now)
     MinuteStatsService().apply(change.minutes)
     touched = {delta.constituency_id for delta in change.deltas}
@@ -95,7 +95,7 @@ def seconds_until_caught_up() -> int | None:
 
     As long as it is old already, a minute at most.
     """
-    age = update_queries.queue_age(timezone.now()).total_seconds()
+    age = update_queries.queue_age(database_now()).total_seconds()
     if age <= settings.BACK_PRESSURE_SECONDS:
         return None
     return min(60, math.ceil(age))

@@ -7,8 +7,8 @@ from functools import wraps
 
 from celery import shared_task
 from django.db import transaction
-from django.utils import timezone
 
+from elections.clock import database_now
 from elections.locks import Lock, alone, key_of
 from metrics import services, update_queries
 from metrics.models import UpdateTrigger
@@ -47,8 +47,8 @@ def process_updates(**_: object) -> int:
     """
     service = MetricsUpdateService()
     ends_at = time.monotonic() + DRAIN_SECONDS
-    first = service.process(limit=ROUND_UPDATES, clock=timezone.now)
-    done, has_more = first.done, first.count >= ROUND_UPDATES
+    first = service.process(limit=ROUND_UPDATES, clock=database_now)
+    done = first.done
     with alone(Lock.DRAIN) as is_only:
         # One process waits; the others are free for what comes meanwhile.
         while is_only and time.monotonic() < ends_at:
@@ -57,8 +57,8 @@ def process_updates(**_: object) -> int:
                 return done
             time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, pause)))
             if pause <= LONGEST_PAUSE_SECONDS:
-                done += service.process(limit=ROUND_UPDATES, clock=timezone.now).done
-    if is_only or has_more:
+                done += service.process(limit=ROUND_UPDATES, clock=database_now).done
+    if is_only or first.is_cut:
         wake_worker()
     return done
 
@@ -67,7 +67,7 @@ def process_updates(**_: object) -> int:
 @_one_at_a_time
 def refresh_active_elections() -> int:
     """Ask for a refresh of what was not refreshed after it changed, for any reason."""
-    now = timezone.now()
+    now = database_now()
     wanted = [
         Request(f"election:{election_id}")
         for election_id in update_queries.active_election_ids(now)
@@ -81,7 +81,7 @@ def refresh_active_elections() -> int:
 @_one_at_a_time
 def watch_feeds() -> int:
     """Close what has ended and mark the feeds that are silent; return the changes."""
-    now = timezone.now()
+    now = database_now()
     return len(close_ended(now)) + len(mark_silent(now))
 
 
@@ -89,7 +89,7 @@ def watch_feeds() -> int:
 @_one_at_a_time
 def prune() -> int:
     """Remove minutes beyond the retention, and finished updates of yesterday."""
-    now = timezone.now()
+    now = database_now()
     removed = MinuteStatsService().prune(now)
     return removed + MetricsUpdateService().prune(
         finished_before=now - timedelta(days=1)
@@ -100,9 +100,9 @@ def prune() -> int:
 @_one_at_a_time
 def verify_sample() -> int:
     """Compare some constituencies with the ledger; return how many figures differ."""
-    return services.verify_sample(count=SAMPLE, now=timezone.now())
+    return services.verify_sample(count=SAMPLE, now=database_now())
 
 
 def _seconds_to_next() -> float | None:
     due_at = update_queries.next_due_at()
-    return (due_at - timezone.now()).total_seconds() if due_at else None
+    return (due_at - database_now()).total_seconds() if due_at else None

@@ -10,7 +10,6 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -27,6 +26,7 @@ from anomalies.services import (
 from anomalies.wording import sentence, title
 from elections.admin import cells
 from elections.admin.base import BigTableAdmin
+from elections.clock import database_now
 from elections.roles import Role, has_role
 
 BADGES = {
@@ -189,7 +189,7 @@ class AlertAdmin(BigTableAdmin[Alert]):
             for name in ("status", "reason", "assigned_to")
             if name in form.changed_data
         }
-        service, now = AlertService(), timezone.now()
+        service, now = AlertService(), database_now()
         try:
             if changes:
                 if "status" in changes:
@@ -237,7 +237,7 @@ class AlertAdmin(BigTableAdmin[Alert]):
     def _change_all(
         self, request: Any, queryset: "QuerySet[Alert]", **changes: Any
     ) -> None:
-        done, now = 0, timezone.now()
+        done, now = 0, database_now()
         for alert in queryset.order_by("pk"):
             try:
                 AlertService().change(

@@ -7,7 +7,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,6 +16,7 @@ from anomalies.evaluation.effects import HOURS, PER, Q_LEVELS, WORDS, measured
 from anomalies.models import RuleSetting
 from anomalies.rules.catalogue import RULES
 from anomalies.services.queue import ask_by_hand
+from elections.clock import database_now
 from elections.models import Election
 
 ONE_HOUR = timedelta(hours=1)
@@ -90,13 +90,13 @@ class RuleSettingAdmin(admin.ModelAdmin[RuleSetting]):
         self, request: Any, obj: RuleSetting, form: Any, change: bool
     ) -> None:
         super().save_model(request, obj, form, change)
-        ask_by_hand(obj.election_id, now=timezone.now())
+        ask_by_hand(obj.election_id, now=database_now())
         if obj.is_on and (effect := effect_of(obj)):
             messages.info(request, effect)
 
     def delete_model(self, request: Any, obj: RuleSetting) -> None:
         super().delete_model(request, obj)
-        ask_by_hand(obj.election_id, now=timezone.now())
+        ask_by_hand(obj.election_id, now=database_now())
 
     def delete_queryset(
         self, request: HttpRequest, queryset: "QuerySet[RuleSetting]"
@@ -104,7 +104,7 @@ class RuleSettingAdmin(admin.ModelAdmin[RuleSetting]):
         elections = set(queryset.values_list("election_id", flat=True))
         super().delete_queryset(request, queryset)
         for election_id in sorted(elections):
-            ask_by_hand(election_id, now=timezone.now())
+            ask_by_hand(election_id, now=database_now())
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         # Another election or rule is another setting.

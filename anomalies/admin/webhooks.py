@@ -16,6 +16,7 @@ from anomalies.services import WebhookService
 from anomalies.services.webhooks import new_secret
 from elections.admin import cells
 from elections.admin.base import DeletesOnlyWhatIsEmpty, ReadOnlyAdmin, Styled
+from elections.clock import database_now
 
 FIELDS = ["name", "url", "election", "least_severity", "is_on"]
 BADGES = {
@@ -60,7 +61,7 @@ class WebhookAdmin(Styled, DeletesOnlyWhatIsEmpty[Webhook]):
             if not webhook.is_on:
                 messages.warning(request, f"{webhook} is off: nothing is sent to it.")
                 continue
-            WebhookService().send_test(webhook, now=timezone.now())
+            WebhookService().send_test(webhook, now=database_now())
             page = cells.list_url(WebhookDelivery, webhook__id__exact=webhook.pk)
             messages.success(
                 request,
@@ -141,7 +142,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin[WebhookDelivery]):
         self, request: HttpRequest, queryset: "QuerySet[WebhookDelivery]"
     ) -> None:
         ids = list(queryset.order_by("pk").values_list("pk", flat=True))
-        if count := WebhookService().send_again(ids, now=timezone.now()):
+        if count := WebhookService().send_again(ids, now=database_now()):
             messages.success(request, f"{count:,} deliveries are due again.")
         else:
             messages.warning(request, "All of them wait to be sent anyway.")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
@@ -31,6 +30,7 @@ from anomalies.services import (
     ReasonMissing,
 )
 from elections.api.permissions import AlertAccess
+from elections.clock import database_now
 from elections.models import Election
 
 
@@ -99,7 +99,7 @@ class AlertViewSet(
             AlertService().change(
                 alert.pk,
                 by=request.user,  # type: ignore[arg-type]
-                now=timezone.now(),
+                now=database_now(),
                 **wanted.validated_data,
             )
         except AlertChanged as error:
@@ -123,7 +123,7 @@ class AlertViewSet(
             alert.pk,
             author=request.user,  # type: ignore[arg-type]
             text=wanted.validated_data["text"],
-            now=timezone.now(),
+            now=database_now(),
         )
         return Response(NoteSerializer(note).data, status=HTTP_201_CREATED)
 

@@ -8,12 +8,12 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from elections.admin import cells, election_link
 from elections.admin.base import M, ReadOnlyAdmin
 from elections.admin.filters import ConstituencyFilter, ElectionFilter, PeriodFilter
+from elections.clock import database_now
 from elections.models import Constituency, Election
 from metrics import queries
 from metrics.admin import updates
@@ -37,7 +37,7 @@ class RecountAdmin(admin.ModelAdmin[M]):
 
     @admin.action(description=RECOUNT, permissions=["recount"])
     def recount(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
-        tell(request, self.count_again(queryset, now=timezone.now()))
+        tell(request, self.count_again(queryset, now=database_now()))
 
     @abstractmethod
     def count_again(self, queryset: "QuerySet[Any]", *, now: datetime) -> Aggregation:

@@ -7,12 +7,12 @@ from datetime import datetime
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from elections.admin import cells
 from elections.admin.base import ReadOnlyAdmin
+from elections.clock import database_now
 from elections.models import Constituency, Election
 from metrics import update_queries
 from metrics.models import MetricsUpdate, UpdateStatus
@@ -82,7 +82,7 @@ class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
     @admin.action(description="Retry what failed", permissions=["steer"])
     def retry(self, request: HttpRequest, queryset: "QuerySet[MetricsUpdate]") -> None:
         ids = queryset.order_by("id").values_list("id", flat=True)
-        if count := MetricsUpdateService().retry(list(ids), now=timezone.now()):
+        if count := MetricsUpdateService().retry(list(ids), now=database_now()):
             messages.success(request, f"{count:,} updates are due again.")
         else:
             messages.warning(request, "None of them is failed or dead.")
@@ -134,7 +134,7 @@ class MetricsUpdateAdmin(ReadOnlyAdmin[MetricsUpdate]):
 
 def ask_for_all(requests: Iterable[Request]) -> int:
     """Ask for updates by hand; return how many scopes that were."""
-    return len(MetricsUpdateService().request_by_hand(requests, now=timezone.now()))
+    return len(MetricsUpdateService().request_by_hand(requests, now=database_now()))
 
 
 def tell(request: HttpRequest, count: int) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
@@ -19,6 +18,7 @@ from rest_framework.status import (
 from elections.api.permissions import MayOperate
 from elections.api.schema import answer, question, shown_as
 from elections.api.strict import StrictSerializer
+from elections.clock import database_now
 from elections.models import Constituency, Election
 from metrics import update_queries
 from metrics.api import examples
@@ -130,7 +130,7 @@ class UpdateViewSet(
         wanted = ManualUpdateSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         [update_id] = MetricsUpdateService().request_by_hand(
-            [UpdateRequest(wanted.scope())], now=timezone.now()
+            [UpdateRequest(wanted.scope())], now=database_now()
         )
         update = MetricsUpdate.objects.get(pk=update_id)
         return Response(self.get_serializer(update).data, status=HTTP_202_ACCEPTED)
@@ -143,7 +143,7 @@ class UpdateViewSet(
     def retry(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Make an update that failed or was given up due at once."""
         update = self.get_object()
-        if not MetricsUpdateService().retry([update.pk], now=timezone.now()):
+        if not MetricsUpdateService().retry([update.pk], now=database_now()):
             raise NotGivenUp
         # A worker may have merged it into a later one of its scope already.
         still_there = MetricsUpdate.objects.filter(

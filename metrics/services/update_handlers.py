@@ -50,7 +50,7 @@ def register_handlers() -> None:
     register("election", refresh_members)
     register("totals", tell_election)
     register("series", rebuild_series)
-    register("history", rebuild_history)
+    register("history", rebuild_history, takes_long=True)
 
 
 def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> None:

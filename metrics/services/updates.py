@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from psycopg.errors import LockNotAvailable
 
 from elections.locks import NotInTransaction
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
@@ -27,9 +28,13 @@ from transactions.loader.patience import DATABASE_AWAY, patiently
 
 logger = structlog.get_logger(__name__)
 
-# Of those that are made together: longer than a chunk is loaded, shorter than anybody
-# should wait for them.
+# How long others may hold what is needed. Of those that are made together: longer than a
+# chunk is loaded, shorter than anybody should wait for them.
 TOGETHER_LOCK_SECONDS = 1.0
+# Of one alone: a process that waits does nothing else.
+ALONE_LOCK_SECONDS = 5.0
+# After so long a round claims nothing more: whoever runs it looks for a new one.
+ROUND_SECONDS = 30.0
 # Somebody who claims at the same time and comes too late has a row locked for a moment.
 HOLD_TRIES, HOLD_PAUSE_SECONDS = 5, 0.02
 WORKER_KILLED = "The worker was killed while it worked on this, at every attempt."
@@ -102,6 +107,8 @@ class Processed:
 
     done: int = 0
     failed: list[str] = field(default_factory=list)
+    # It was ended by its limit, so more may be due.
+    is_cut: bool = False
 
     @property
     def count(self) -> int:
@@ -123,16 +130,24 @@ Preparation = Callable[[ClaimedUpdate, datetime], Handler]
 _handlers: dict[str, Handler] = {}
 _preparations: dict[str, Preparation] = {}
 _handlers_of_many: dict[str, HandlerOfMany] = {}
+# Kinds that keep nobody waiting who was claimed with them.
+_last: set[str] = set()
 
 
-def register(kind: str, handler: Handler) -> None:
-    """Let `handler` do the updates whose scope begins with `kind` and a colon."""
+def register(kind: str, handler: Handler, *, takes_long: bool = False) -> None:
+    """Let `handler` do the updates whose scope begins with `kind` and a colon.
+
+    What takes long comes after the others that were claimed with it.
+    """
     _handlers[kind] = handler
+    if takes_long:
+        _last.add(kind)
 
 
 def register_prepared(kind: str, prepare: Preparation) -> None:
     """As `register`, for work that is computed first and written in a short transaction."""
     _preparations[kind] = prepare
+    _last.add(kind)
 
 
 def register_for_many(kind: str, handler: HandlerOfMany) -> None:
@@ -210,21 +225,23 @@ class MetricsUpdateService:
     ) -> Processed:
         """Make up to `limit` updates that are due and return what came of them.
 
-        One that fails is tried again later, and never holds up the others.
+        One that fails is tried again later, and never holds up the others. Nothing more
+        is begun after half a minute.
 
         Raises:
             OperationalError: the database stayed away; what is in hand is due again at
                 the end of its lease.
         """
-        processed = Processed()
+        processed, ends_at = Processed(), time.monotonic() + ROUND_SECONDS
         patiently(lambda: self._clear_up(clock()))
-        while processed.count < limit:
+        while processed.count < limit and time.monotonic() < ends_at:
             size = min(claim_size, limit - processed.count)
             claimed = patiently(partial(self._claim_at, clock, size))
             if not claimed:
-                break
+                return processed
             for group in _groups(claimed):
                 processed += patiently(partial(self._make, group, clock))
+        processed.is_cut = True
         return processed
 
     def claim(self, *, limit: int, now: datetime) -> list[ClaimedUpdate]:
@@ -298,8 +315,9 @@ class MetricsUpdateService:
         try:
             handler = _handler_of(updates, clock)
             with transaction.atomic(durable=True):
-                if len(updates) > 1:
-                    _wait_no_longer_than(TOGETHER_LOCK_SECONDS)
+                _wait_no_longer_than(
+                    TOGETHER_LOCK_SECONDS if len(updates) > 1 else ALONE_LOCK_SECONDS
+                )
                 held = _hold(updates)
                 if held:
                     handler(held, clock())
@@ -315,8 +333,7 @@ class MetricsUpdateService:
         if fault is None:
             return _told_of(updates, held)
         if len(updates) == 1:
-            self._fail(updates[0], fault, clock())
-            return Processed(failed=[updates[0].scope])
+            return self._give_back(updates[0], fault, clock())
         # Whose fault it was shows when each is alone.
         logger.warning(
             "Updates failed together",
@@ -327,6 +344,18 @@ class MetricsUpdateService:
         for update in updates:
             processed += self._make([update], clock)
         return processed
+
+    def _give_back(
+        self, update: ClaimedUpdate, fault: Exception, now: datetime
+    ) -> Processed:
+        if isinstance(fault.__cause__, LockNotAvailable):
+            logger.warning("Update waits for a lock", scope=update.scope)
+            # As much time for others as this one took waiting.
+            locked = NotNow("What it needs is locked.", seconds=ALONE_LOCK_SECONDS)
+            self._put_off([update], locked, now)
+            return Processed(done=1)
+        self._fail(update, fault, now)
+        return Processed(failed=[update.scope])
 
     def _put_off(
         self, updates: Sequence[ClaimedUpdate], reason: "NotNow", now: datetime
@@ -398,8 +427,7 @@ def _groups(claimed: Sequence[ClaimedUpdate]) -> list[list[ClaimedUpdate]]:
     for update in claimed:
         group = update.kind if update.kind in _handlers_of_many else update.id
         groups.setdefault(group, []).append(update)
-    # What has to be computed first keeps nobody waiting who was claimed with it.
-    return sorted(groups.values(), key=lambda group: group[0].kind in _preparations)
+    return sorted(groups.values(), key=lambda group: group[0].kind in _last)
 
 
 def _handler_of(

@@ -91,6 +91,24 @@ def test_a_retry_does_not_wait_for_the_hour_of_what_came_later(
     assert made == [f"constituency:{place.pk}"]
 
 
+def test_a_retry_cuts_the_pause_of_a_later_failure_short_too(db, made, clock):
+    """The later one takes it up, with all its attempts."""
+    [pk] = ask("poison:1")
+    MetricsUpdate.objects.update(status="dead", attempts=5)
+    ask("poison:1")
+    for _ in range(3):
+        process(clock)
+        clock.advance(seconds=40)
+    process(clock)
+    tried = len(made)
+
+    assert SERVICE.retry([pk], now=clock.now) == 1
+    process(clock)
+
+    assert len(made) == tried + 1
+    assert MetricsUpdate.objects.get().attempts == 1
+
+
 def test_a_person_cuts_the_pause_of_a_failure_short(db, made, clock):
     ask("poison:1")
     for _ in range(3):

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from celery import current_app
 
+from elections.clock import database_now
 from elections.locks import Lock, alone, key_of
-from elections.models import Election
+from elections.models import Constituency, Election
 from metrics import tasks
 from metrics.models import MetricsUpdate
+from metrics.services import MetricsUpdateService
 from metrics.services.wake_up import PROCESS_UPDATES, wake_worker
 from tests.elections.test_locks import elsewhere
+from tests.transactions.lines import hour_file, issue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,3 +50,38 @@ def test_wake_ups_do_not_pile_up_before_a_single_process(monkeypatch):
     wake_worker()
 
     assert sent == [(PROCESS_UPDATES, {"expires": 60})]
+
+
+@pytest.mark.parametrize("minutes", [-90, 90])
+class TestClocksOfTwoMachines:
+    """The queue goes by the database's clock, however wrong that of a machine is."""
+
+    @pytest.fixture(autouse=True)
+    def wrong_clock(self, monkeypatch, minutes):
+        off = timedelta(minutes=minutes)
+        monkeypatch.setattr(
+            "django.utils.timezone.now", lambda: datetime.now(UTC) + off
+        )
+
+    def test_neither_takes_what_the_other_has_in_hand(self, election, load):
+        load(hour_file("09:00", issue("i1")))
+        [taken] = MetricsUpdateService().claim(limit=1, now=database_now())
+
+        tasks.process_updates()
+
+        update = MetricsUpdate.objects.get(pk=taken.id)
+        assert (update.status, update.attempts) == ("processing", 1)
+        assert update.lease_token == taken.lease_token
+
+    def test_what_one_asks_for_the_other_makes_when_it_is_due(self, election, load):
+        """A constituency that was refreshed a moment ago waits for its interval."""
+        Election.objects.update(refresh_seconds=300)
+        Constituency.objects.update(metrics_updated_at=database_now())
+        MetricsUpdate.objects.all().delete()
+
+        load(hour_file("09:00", issue("i1")))
+        tasks.process_updates()
+
+        update = MetricsUpdate.objects.get()
+        assert update.status == "pending"
+        assert 290 < (update.available_at - database_now()).total_seconds() < 300

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from elections.clock import database_now
 from elections.management.base import MonitorCommand
 from metrics import queries
 from metrics.services import Aggregation, HourlyStatsService
@@ -55,7 +55,7 @@ examples:
             for first in range(0, len(contract_ids), STEP):
                 piece = contract_ids[first : first + STEP]
                 total += service.aggregate_hourly_stats_for_timerange(
-                    piece, start, end, now=timezone.now()
+                    piece, start, end, now=database_now()
                 )
                 bar.update(len(piece))
         return total

@@ -1,0 +1,186 @@
+"""Rounds of the worker: what is made together, in which order, and for how long."""
+
+import threading
+import time
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from structlog.testing import capture_logs
+
+from elections.locks import lock_constituencies
+from elections.models import Constituency
+from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
+from metrics.services import updates as updates_module
+from tests.metrics.test_updates import (
+    NOW,
+    SERVICE,
+    ask,
+    clock,
+    in_thread,
+    in_threads,
+    made,
+    process,
+    statuses,
+)
+
+__all__ = ["clock", "made"]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestMakingManyTogether:
+    @pytest.fixture(autouse=True)
+    def together(self, monkeypatch):
+        """Handle updates of kind `many` together; a key of "bad" fails all."""
+        self.calls: list[list[str]] = []
+
+        def note(updates, now):
+            keys = [update.key for update in updates]
+            self.calls.append(keys)
+            if "bad" in keys:
+                raise ZeroDivisionError("poisoned")
+
+        monkeypatch.setitem(updates_module._handlers_of_many, "many", note)
+
+    def test_those_of_one_kind_are_made_at_once(self, made, clock):
+        ask("many:1", "many:2", "test:1", "test:2")
+
+        assert process(clock).done == 4
+        assert self.calls == [["1", "2"]]
+        assert made == ["test:1", "test:2"]
+
+    def test_the_fault_of_one_stays_with_it(self, clock):
+        ask("many:1", "many:2", "many:bad")
+
+        result = process(clock)
+
+        assert (result.done, result.failed) == (2, ["many:bad"])
+        assert self.calls == [["1", "2", "bad"], ["1"], ["2"], ["bad"]]
+        row = MetricsUpdate.objects.get(scope="many:bad")
+        assert (row.status, row.attempts) == (UpdateStatus.FAILED, 1)
+        assert "poisoned" in row.error
+
+    def test_one_that_another_worker_has_meanwhile_is_left_to_it(self, clock):
+        ask("many:1", "many:2")
+        first, second = SERVICE.claim(limit=2, now=clock.now)
+        MetricsUpdate.objects.filter(pk=first.id).update(locked_at=NOW - timedelta(1))
+        [_] = SERVICE.claim(limit=2, now=clock.now)
+
+        result = SERVICE._make([first, second], clock)
+
+        assert (result.done, result.failed) == (1, ["many:1"])
+        assert self.calls == [["2"]]
+        assert statuses() == [("many:1", "processing"), ("many:2", "done")]
+
+    def test_one_that_is_locked_for_long_holds_up_no_other(self, two_contracts, clock):
+        """Nor does it lock another out: loaders of that one go on."""
+        first, second = Constituency.objects.order_by("pk").values_list("pk", flat=True)
+        ask(f"constituency:{first}", f"constituency:{second}")
+        held = threading.Event()
+
+        def hold():
+            with transaction.atomic():
+                lock_constituencies([second])
+                held.set()
+                for _ in range(300):
+                    time.sleep(0.02)
+                    done = Constituency.objects.filter(metrics_updated_at__isnull=False)
+                    if refreshed := list(done.values_list("pk", flat=True)):
+                        return refreshed
+                return []
+
+        def work():
+            assert held.wait(30)
+            return process(clock).done
+
+        assert in_threads([hold, work]) == [[first], 2]
+
+    def test_what_fails_together_is_told(self, clock):
+        ask("many:1", "many:bad")
+
+        with capture_logs() as logs:
+            process(clock)
+
+        assert [log["event"] for log in logs] == [
+            "Updates failed together",
+            "Update failed",
+        ]
+        error = MetricsUpdate.objects.get(scope="many:bad").error
+        assert error.count("Traceback") == 1
+
+    def test_two_of_one_constituency_are_both_done_with_their_hours(
+        self, election, clock
+    ):
+        """One that was given up and is retried, and its successor."""
+        [place] = Constituency.objects.values_list("pk", flat=True)
+        scope, later = f"constituency:{place}", NOW + timedelta(hours=1)
+        [old] = ask(scope, hours=[NOW])
+        MetricsUpdate.objects.update(status=UpdateStatus.DEAD)
+        ask(scope, hours=[later])
+        SERVICE.retry([old], now=clock.now)
+
+        together = SERVICE.claim(limit=2, now=clock.now)
+        assert SERVICE._make(together, clock).done == 2
+
+        series = MetricsUpdate.objects.get(scope=f"series:{election.pk}")
+        assert series.hours == [NOW, later]
+
+    def test_alone_it_waits_for_the_lock_and_loses_no_attempt(
+        self, election, clock, monkeypatch
+    ):
+        """Somebody may hold it for an hour: that is no fault of the update."""
+        monkeypatch.setattr(updates_module, "ALONE_LOCK_SECONDS", 0.1)
+        [place] = Constituency.objects.values_list("pk", flat=True)
+        MetricsUpdate.objects.all().delete()
+        ask(f"constituency:{place}")
+        with transaction.atomic():
+            lock_constituencies([place])
+            for _ in range(2 * settings.UPDATE_ATTEMPTS):
+                assert in_thread(lambda: process(clock).failed) == []
+                clock.advance(seconds=1)
+            update = MetricsUpdate.objects.get()
+            assert (update.status, update.attempts) == (UpdateStatus.FAILED, 0)
+            assert update.error == "What it needs is locked."
+
+        assert process(clock).done == 1
+        assert Constituency.objects.get().metrics_updated_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRounds:
+    @pytest.mark.parametrize("kind", ["history", "evaluate"])
+    def test_what_takes_long_comes_last_of_those_claimed_together(
+        self, made, clock, monkeypatch, kind
+    ):
+        def note(update, now):
+            made.append(update.scope)
+
+        monkeypatch.setitem(updates_module._handlers, "history", note)
+        monkeypatch.setitem(updates_module._preparations, "evaluate", lambda *_: note)
+        ask(f"{kind}:1", trigger=UpdateTrigger.MANUAL)
+        ask("test:1", "test:2")
+
+        assert process(clock).done == 3
+        assert made == ["test:1", "test:2", f"{kind}:1"]
+
+    def test_after_half_a_minute_nothing_more_is_begun(self, made, clock, monkeypatch):
+        """Its time limit is for one that hangs, not for many that take long."""
+        times = SimpleNamespace(now=0.0, monotonic=lambda: times.now)
+
+        def take_long(update, now):
+            made.append(update.scope)
+            times.now += 16
+
+        monkeypatch.setattr(updates_module, "time", times)
+        monkeypatch.setitem(updates_module._handlers, "long", take_long)
+        ask("long:1", "long:2", "long:3")
+
+        result = SERVICE.process(limit=100, clock=clock, claim_size=1)
+
+        assert (result.done, result.is_cut) == (2, True)
+        assert statuses()[2] == ("long:3", "pending")
+        times.now = 0
+        result = SERVICE.process(limit=100, clock=clock, claim_size=1)
+        assert (result.done, result.is_cut) == (1, False)
