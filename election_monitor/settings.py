@@ -364,10 +364,10 @@ CELERY_TASK_DEFAULT_QUEUE = "updates"
 CELERY_TASK_ROUTES = {"transactions.*": {"queue": "import"}}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_DISABLE_PREFETCH = True
-# What is stopped by these hangs. An update may read a whole ledger or judge a whole
-# election; a round of updates begins nothing after half a minute.
+# What is stopped by these hangs. A round of updates begins nothing after half a minute, but
+# one of them may read a whole ledger or judge a whole election, which takes minutes.
 CELERY_TASK_ANNOTATIONS = {
-    "metrics.process_updates": {"time_limit": 3_600},
+    "metrics.process_updates": {"time_limit": 900},
     "metrics.refresh_active_elections": {"time_limit": 240},
     "metrics.watch_feeds": {"time_limit": 240},
 }
@@ -380,8 +380,9 @@ CELERY_BEAT_SCHEDULE = {
     task: {
         "task": task,
         "schedule": seconds,
-        # What could not start in time is made up for by the next one.
-        "options": {"expires": seconds},
+        # What could not start in time is made up for by the next one. A worker goes by its
+        # own clock here, which may be ahead of the one of beat.
+        "options": {"expires": max(seconds, 60)},
     }
     for task, seconds in {
         "metrics.process_updates": 5,

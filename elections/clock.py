@@ -8,8 +8,7 @@ from django.db import connection
 def database_now() -> datetime:
     """Return the time on the database's clock, also inside a transaction.
 
-    Whatever one process writes and another compares with the time is dated by it: leases,
-    pauses, and what is due.
+    The queues go by it (leases, pauses, what is due), and what their work is compared with.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")

@@ -285,7 +285,7 @@ def _in_hand(delivery: WebhookDelivery) -> "QuerySet[WebhookDelivery]":
 def _told_by_a_fast_clock(now: datetime) -> Q:
     """Select what is put off for longer than its attempts allow.
 
-    By up to a lease the clocks of two workers may differ.
+    With a lease to spare.
     """
     latest = now + timedelta(seconds=LEASE_SECONDS)
     return Q(

@@ -28,12 +28,16 @@ from transactions.loader.patience import DATABASE_AWAY, patiently
 
 logger = structlog.get_logger(__name__)
 
-# How long others may hold what is needed. Of those that are made together: longer than a
-# chunk is loaded, shorter than anybody should wait for them.
+# How long to wait for a lock that somebody holds, all together: longer than a chunk is
+# loaded, shorter than anybody should wait for them.
 TOGETHER_LOCK_SECONDS = 1.0
-# Of one alone: a process that waits does nothing else.
-ALONE_LOCK_SECONDS = 5.0
-# After so long a round claims nothing more: whoever runs it looks for a new one.
+# One by one, and at least: a process that waits does nothing else.
+ALONE_LOCK_SECONDS, LEAST_LOCK_SECONDS = 5.0, 0.1
+# What took long to compute is not lightly thrown away.
+LONG_LOCK_SECONDS = 30.0
+# Then others have as much time again.
+LOCKED_PAUSE_SECONDS = 5.0
+# After so long a round begins nothing more.
 ROUND_SECONDS = 30.0
 # Somebody who claims at the same time and comes too late has a row locked for a moment.
 HOLD_TRIES, HOLD_PAUSE_SECONDS = 5, 0.02
@@ -65,6 +69,10 @@ class NotNow(Exception):
     def __init__(self, reason: str, *, seconds: float) -> None:
         super().__init__(reason)
         self.seconds = seconds
+
+
+LOCKED = NotNow("What it needs is locked.", seconds=LOCKED_PAUSE_SECONDS)
+ROUND_IS_OVER = NotNow("Its round was over before its turn.", seconds=0)
 
 
 class LeaseLost(RuntimeError):
@@ -103,7 +111,10 @@ class ClaimedUpdate:
 
 @dataclass(slots=True)
 class Processed:
-    """What one round of work did; scopes that failed among them."""
+    """What one round of work did; scopes that failed among them.
+
+    What was put off counts as done: it failed in nothing.
+    """
 
     done: int = 0
     failed: list[str] = field(default_factory=list)
@@ -225,8 +236,8 @@ class MetricsUpdateService:
     ) -> Processed:
         """Make up to `limit` updates that are due and return what came of them.
 
-        One that fails is tried again later, and never holds up the others. Nothing more
-        is begun after half a minute.
+        One that fails is tried again later, and never holds up the others. After half a
+        minute nothing more is begun.
 
         Raises:
             OperationalError: the database stayed away; what is in hand is due again at
@@ -240,7 +251,10 @@ class MetricsUpdateService:
             if not claimed:
                 return processed
             for group in _groups(claimed):
-                processed += patiently(partial(self._make, group, clock))
+                if time.monotonic() < ends_at:
+                    processed += patiently(partial(self._make, group, clock))
+                else:
+                    patiently(partial(self._put_off, group, ROUND_IS_OVER, clock))
         processed.is_cut = True
         return processed
 
@@ -268,19 +282,28 @@ class MetricsUpdateService:
 
         Returns how many of them were either.
         """
-        given_up = [UpdateStatus.FAILED, UpdateStatus.DEAD]
+        given_up = MetricsUpdate.objects.filter(
+            pk__in=update_ids, status__in=[UpdateStatus.FAILED, UpdateStatus.DEAD]
+        )
         with transaction.atomic():
-            count = MetricsUpdate.objects.filter(
-                pk__in=update_ids, status__in=given_up
-            ).update(
-                # Never back to pending: a successor may be.
-                status=UpdateStatus.FAILED,
-                attempts=0,
-                trigger=UpdateTrigger.MANUAL,
-                priority=Priority.MANUAL,
-                available_at=now,
-                finished_at=None,
+            # Those that wait for the same would hand on their attempts and pause. Locked in
+            # the order of whoever asks for updates, so that the two cannot deadlock.
+            waiting = MetricsUpdate.objects.filter(
+                scope__in=given_up.values("scope"),
+                status__in=[UpdateStatus.PENDING, UpdateStatus.FAILED],
+            ).order_by("scope", "id")
+            ids = list(waiting.select_for_update().values_list("id", flat=True))
+            afresh: dict[str, Any] = {
+                "attempts": 0,
+                "trigger": UpdateTrigger.MANUAL,
+                "priority": Priority.MANUAL,
+                "available_at": now,
+            }
+            # Never back to pending: a successor may be.
+            count = given_up.update(
+                **afresh, status=UpdateStatus.FAILED, finished_at=None
             )
+            MetricsUpdate.objects.filter(pk__in=ids).update(**afresh)
             transaction.on_commit(wake_worker, robust=True)
         return count
 
@@ -307,7 +330,11 @@ class MetricsUpdateService:
                 logger.error("Update is dead", scope=scope, reason=WORKER_KILLED)
 
     def _make(
-        self, updates: Sequence[ClaimedUpdate], clock: Callable[[], datetime]
+        self,
+        updates: Sequence[ClaimedUpdate],
+        clock: Callable[[], datetime],
+        *,
+        lock_seconds: float | None = None,
     ) -> Processed:
         """Do the work and mark it as done, both or neither, for all of them together."""
         fault: Exception | None = None
@@ -315,16 +342,13 @@ class MetricsUpdateService:
         try:
             handler = _handler_of(updates, clock)
             with transaction.atomic(durable=True):
-                _wait_no_longer_than(
-                    TOGETHER_LOCK_SECONDS if len(updates) > 1 else ALONE_LOCK_SECONDS
-                )
+                _wait_no_longer_than(lock_seconds or _patience(updates))
                 held = _hold(updates)
                 if held:
                     handler(held, clock())
                 _finish(held, clock())
         except NotNow as reason:
-            self._put_off(updates, reason, clock())
-            return Processed(done=len(updates))
+            return self._put_off(updates, reason, clock)
         except Exception as error:
             if isinstance(error, DATABASE_AWAY) and not connection.is_usable():
                 raise
@@ -333,34 +357,37 @@ class MetricsUpdateService:
         if fault is None:
             return _told_of(updates, held)
         if len(updates) == 1:
-            return self._give_back(updates[0], fault, clock())
+            return self._give_back(updates[0], fault, clock)
         # Whose fault it was shows when each is alone.
         logger.warning(
             "Updates failed together",
             scopes=[update.scope for update in updates],
             exc_info=fault,
         )
-        processed = Processed()
+        processed, waits_until = Processed(), time.monotonic() + ALONE_LOCK_SECONDS
         for update in updates:
-            processed += self._make([update], clock)
+            # All of them wait no longer than one would.
+            left = max(LEAST_LOCK_SECONDS, waits_until - time.monotonic())
+            processed += self._make([update], clock, lock_seconds=left)
         return processed
 
     def _give_back(
-        self, update: ClaimedUpdate, fault: Exception, now: datetime
+        self, update: ClaimedUpdate, fault: Exception, clock: Callable[[], datetime]
     ) -> Processed:
         if isinstance(fault.__cause__, LockNotAvailable):
             logger.warning("Update waits for a lock", scope=update.scope)
-            # As much time for others as this one took waiting.
-            locked = NotNow("What it needs is locked.", seconds=ALONE_LOCK_SECONDS)
-            self._put_off([update], locked, now)
-            return Processed(done=1)
-        self._fail(update, fault, now)
+            return self._put_off([update], LOCKED, clock)
+        self._fail(update, fault, clock())
         return Processed(failed=[update.scope])
 
     def _put_off(
-        self, updates: Sequence[ClaimedUpdate], reason: "NotNow", now: datetime
-    ) -> None:
-        """Let what another worker is at be begun a bit later, as if it never was."""
+        self,
+        updates: Sequence[ClaimedUpdate],
+        reason: NotNow,
+        clock: Callable[[], datetime],
+    ) -> Processed:
+        """Let what cannot be made now be begun a bit later, as if it never was."""
+        now = clock()
         for update in updates:
             _in_hand(update).update(
                 # Never back to pending: a successor may be.
@@ -370,6 +397,7 @@ class MetricsUpdateService:
                 available_at=now + timedelta(seconds=reason.seconds),
                 error=str(reason),
             )
+        return Processed(done=len(updates))
 
     def _fail(self, update: ClaimedUpdate, error: Exception, now: datetime) -> None:
         is_last = update.attempts >= settings.UPDATE_ATTEMPTS
@@ -412,8 +440,15 @@ def _told_of(
     return Processed(done=len(held), failed=gone)
 
 
+def _patience(updates: Sequence[ClaimedUpdate]) -> float:
+    """Return how many seconds to wait for each lock that the making of these needs."""
+    if len(updates) > 1:
+        return TOGETHER_LOCK_SECONDS
+    return LONG_LOCK_SECONDS if updates[0].kind in _last else ALONE_LOCK_SECONDS
+
+
 def _wait_no_longer_than(seconds: float) -> None:
-    """Give up, in this transaction, where others hold what is needed for longer.
+    """Give up, in this transaction, where others hold a lock for longer.
 
     Whoever is locked already would wait with those that are not yet.
     """
@@ -422,7 +457,7 @@ def _wait_no_longer_than(seconds: float) -> None:
 
 
 def _groups(claimed: Sequence[ClaimedUpdate]) -> list[list[ClaimedUpdate]]:
-    """Return what is made together, the group with the most urgent one first."""
+    """Return what is made together: the most urgent first, what takes long last."""
     groups: dict[str | int, list[ClaimedUpdate]] = {}
     for update in claimed:
         group = update.kind if update.kind in _handlers_of_many else update.id
@@ -438,6 +473,7 @@ def _handler_of(
     if kind in _handlers_of_many:
         return _handlers_of_many[kind]
     if kind in _preparations:
+        _refuse_lost(updates[0])
         # Whoever took it meanwhile would lose it in the same way: it would never be done.
         with kept(lambda: _renew(updates[0], clock())):
             return _each(_preparations[kind](updates[0], clock()))
@@ -478,6 +514,13 @@ def _lock(updates: Sequence[ClaimedUpdate]) -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(statements["hold_updates"], values)
         return {row[0] for row in cursor.fetchall()}
+
+
+@transaction.atomic
+def _refuse_lost(update: ClaimedUpdate) -> None:
+    """Spare the computation of what another worker has meanwhile."""
+    if not _hold([update]):
+        raise LeaseLost([update.scope])
 
 
 @transaction.atomic

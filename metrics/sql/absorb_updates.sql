@@ -11,8 +11,7 @@ WITH pair AS (
     WHERE old.status = 'failed'
         OR (
             old.status = 'processing'
-            -- One that lies more than a lease ahead tells of a clock that ran back; less
-            -- is what the clocks of two workers differ by.
+            -- One that lies more than a lease ahead tells of a clock that ran back.
             AND old.locked_at NOT BETWEEN
                 %(now)s::timestamptz - %(lease_seconds)s * interval '1 second'
                 AND %(now)s::timestamptz + %(lease_seconds)s * interval '1 second'
@@ -37,10 +36,6 @@ WITH pair AS (
         newer_id,
         min(priority) AS priority,
         bool_or(trigger = 'manual') AS is_manual,
-        -- By a person: it was given all its attempts again.
-        bool_or(
-            status = 'failed' AND trigger = 'manual' AND attempts = 0
-        ) AS is_retried,
         sum(requests) AS requests,
         max(attempts) AS attempts,
         min(requested_at) AS requested_at,
@@ -62,20 +57,12 @@ SET priority = LEAST(newer.priority, merged.priority),
     requests = newer.requests + merged.requests,
     -- Attempts and pause are inherited: a scope that fails for ever does not start anew
     -- with every transaction.
-    attempts = CASE
-        WHEN merged.is_retried THEN 0
-        ELSE GREATEST(newer.attempts, merged.attempts)
-    END,
+    attempts = GREATEST(newer.attempts, merged.attempts),
     requested_at = LEAST(newer.requested_at, merged.requested_at),
     -- Only pauses: an interval that the newer row waits for (the close of an hour) says
     -- nothing to what was due before, and a person cuts short what failed.
     available_at = CASE
-        WHEN merged.is_retried
-            OR (
-                newer.trigger = 'manual'
-                AND newer.status = 'pending'
-                AND newer.attempts = 0
-            )
+        WHEN newer.trigger = 'manual' AND newer.status = 'pending' AND newer.attempts = 0
             THEN LEAST(newer.available_at, %(now)s)
         ELSE COALESCE(
             GREATEST(

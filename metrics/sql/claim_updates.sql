@@ -24,8 +24,8 @@ WITH due AS (
             AND (
                 available_at <= %(now)s
                 OR (status = 'pending' AND attempts = 0 AND requested_at > %(now)s)
-                -- So does a pause that is longer than any after so many failures, the
-                -- most that two clocks may differ by beside.
+                -- So does a pause that is longer than any after so many failures, with a
+                -- lease to spare.
                 OR (
                     (status = 'failed' OR attempts > 0)
                     AND available_at > %(now)s::timestamptz + interval '1 second' * (

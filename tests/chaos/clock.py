@@ -1,16 +1,22 @@
 """`python -m tests.chaos.clock FILE MODULE …`: run a module on a clock that can be set.
 
-FILE holds by how many seconds its clock is wrong, and may change at any time. Django is
-set up when the module begins.
+FILE holds by how many seconds its clock is wrong, DATABASE_CLOCK beside it by how many that
+of the database is, which all programs share; both may change at any time. Django is set up
+when the module begins.
 """
 
 import runpy
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import django
 from django.utils import timezone
+
+from elections import clock
+
+DATABASE_CLOCK = "database.clock"
 
 
 def main() -> None:
@@ -23,13 +29,19 @@ def main() -> None:
 
 
 def set_clock_by(file: Path) -> None:
-    """Let Django's clock be wrong by what `file` says; before anything imports it."""
-    real_now = timezone.now
+    """Let Django's clock be wrong by what `file` says; before anything imports it.
 
+    And that of the database by what is said beside it.
+    """
+    timezone.now = _moved(timezone.now, file)
+    clock.database_now = _moved(clock.database_now, file.with_name(DATABASE_CLOCK))
+
+
+def _moved(clock: Callable[[], datetime], file: Path) -> Callable[[], datetime]:
     def now() -> datetime:
-        return real_now() + timedelta(seconds=offset_in(file))
+        return clock() + timedelta(seconds=offset_in(file))
 
-    timezone.now = now
+    return now
 
 
 def offset_in(file: Path) -> float:

@@ -172,16 +172,17 @@ def deliver_all_again(stage: Stage) -> str | None:
 
 
 def step_clock(stage: Stage) -> str | None:
-    """Set the clock of one program, or of all, forward or back, and right again."""
-    programs = stage.programs
+    """Set a program's clock, that of the database, or all forward or back, and right again."""
+    clocks = {program.name: program.set_clock for program in stage.programs}
+    clocks["the database"] = stage.set_database_clock
     if stage.rng.random() < 0.7:
-        programs = [stage.rng.choice(stage.programs)]
+        name = stage.rng.choice([*clocks, "the database"])
+        clocks = {name: clocks[name]}
     seconds = stage.rng.choice([-1, 1]) * stage.rng.uniform(2, FARTHEST_SECONDS)
-    for program in programs:
-        program.set_clock(seconds)
-        back = stage.rng.uniform(2, 12)
-        stage.later(back, partial(program.set_clock, 0))
-    names = programs[0].name if len(programs) == 1 else "all"
+    for set_clock in clocks.values():
+        set_clock(seconds)
+        stage.later(stage.rng.uniform(2, 12), partial(set_clock, 0))
+    names = next(iter(clocks)) if len(clocks) == 1 else "all"
     return f"clock of {names} off by {seconds:+.0f} s"
 
 

@@ -21,6 +21,7 @@ from django.core.management import call_command
 
 from election_monitor import embedded
 from election_monitor.run.supervisor import leashed
+from tests.chaos.clock import DATABASE_CLOCK
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_SECONDS = 3
@@ -108,9 +109,7 @@ class Program:
             self.process = None
 
     def set_clock(self, seconds: float) -> None:
-        scratch = self.clock.with_suffix(".new")
-        scratch.write_text(str(seconds))
-        scratch.replace(self.clock)
+        _write_clock(self.clock, seconds)
 
 
 @dataclass
@@ -144,6 +143,9 @@ class Stage:
         program.start()
         self.programs.append(program)
 
+    def set_database_clock(self, seconds: float) -> None:
+        _write_clock(self.home / DATABASE_CLOCK, seconds)
+
     def later(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something after a while, at the latest when the faults are over."""
         self._later.append((time.monotonic() + seconds, action))
@@ -167,6 +169,7 @@ class Stage:
         for program in self.programs:
             program.signal(signal.SIGCONT)
             program.set_clock(0)
+        self.set_database_clock(0)
         self.start_services()
         until = time.monotonic() + RECOVERY_SECONDS
         while not self._is_up() and time.monotonic() < until:
@@ -273,6 +276,12 @@ def _set_environment(var_dir: Path) -> None:
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         # Else every program that is started again would compile everything again.
         os.environ["PYTHONPYCACHEPREFIX"] = str(var_dir / "bytecode")
+
+
+def _write_clock(file: Path, seconds: float) -> None:
+    scratch = file.with_suffix(".new")
+    scratch.write_text(str(seconds))
+    scratch.replace(file)
 
 
 def say(text: str) -> None:

@@ -91,16 +91,21 @@ def test_a_retry_does_not_wait_for_the_hour_of_what_came_later(
     assert made == [f"constituency:{place.pk}"]
 
 
-def test_a_retry_cuts_the_pause_of_a_later_failure_short_too(db, made, clock):
-    """The later one takes it up, with all its attempts."""
-    [pk] = ask("poison:1")
+@pytest.mark.parametrize("retried", ["earlier", "later"])
+def test_a_retry_cuts_the_pause_of_its_scope_short(db, made, clock, retried):
+    """Whichever of two it is: the later one takes the other up, with all its attempts."""
+    [earlier] = ask("poison:1")
     MetricsUpdate.objects.update(status="dead", attempts=5)
-    ask("poison:1")
-    for _ in range(3):
+    [later] = ask("poison:1")
+    for _ in range(2):
         process(clock)
         clock.advance(seconds=40)
     process(clock)
-    tried = len(made)
+    if retried == "later":
+        MetricsUpdate.objects.filter(pk=earlier).update(
+            status="failed", attempts=3, available_at=clock.now + timedelta(seconds=30)
+        )
+    tried, pk = len(made), {"earlier": earlier, "later": later}[retried]
 
     assert SERVICE.retry([pk], now=clock.now) == 1
     process(clock)

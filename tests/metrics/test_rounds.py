@@ -96,6 +96,30 @@ class TestMakingManyTogether:
             return process(clock).done
 
         assert in_threads([hold, work]) == [[first], 2]
+        scopes = MetricsUpdate.objects.filter(scope__startswith="constituency:")
+        assert set(scopes.values_list("status", flat=True)) == {UpdateStatus.DONE}
+
+    def test_many_that_are_locked_wait_no_longer_than_one(
+        self, two_contracts, clock, monkeypatch
+    ):
+        places = list(Constituency.objects.order_by("pk").values_list("pk", flat=True))
+        ask(*(f"constituency:{pk}" for pk in places))
+        times, waits = SimpleNamespace(now=0.0, monotonic=lambda: times.now), []
+        limit = updates_module._wait_no_longer_than
+
+        def wait_shortly(seconds):
+            waits.append(seconds)
+            times.now += seconds
+            limit(0.05)
+
+        times.sleep = lambda _: None
+        monkeypatch.setattr(updates_module, "time", times)
+        monkeypatch.setattr(updates_module, "_wait_no_longer_than", wait_shortly)
+        with transaction.atomic():
+            lock_constituencies(places)
+            in_thread(lambda: process(clock))
+
+        assert waits == [1.0, 5.0, 0.1]
 
     def test_what_fails_together_is_told(self, clock):
         ask("many:1", "many:bad")
@@ -127,21 +151,24 @@ class TestMakingManyTogether:
         series = MetricsUpdate.objects.get(scope=f"series:{election.pk}")
         assert series.hours == [NOW, later]
 
-    def test_alone_it_waits_for_the_lock_and_loses_no_attempt(
-        self, election, clock, monkeypatch
+    @pytest.mark.parametrize("attempts", [0, 2])
+    def test_one_that_is_locked_is_put_off_and_loses_no_attempt(
+        self, election, clock, monkeypatch, attempts
     ):
         """Somebody may hold it for an hour: that is no fault of the update."""
         monkeypatch.setattr(updates_module, "ALONE_LOCK_SECONDS", 0.1)
         [place] = Constituency.objects.values_list("pk", flat=True)
         MetricsUpdate.objects.all().delete()
         ask(f"constituency:{place}")
+        MetricsUpdate.objects.update(status=UpdateStatus.FAILED, attempts=attempts)
         with transaction.atomic():
             lock_constituencies([place])
             for _ in range(2 * settings.UPDATE_ATTEMPTS):
                 assert in_thread(lambda: process(clock).failed) == []
-                clock.advance(seconds=1)
-            update = MetricsUpdate.objects.get()
-            assert (update.status, update.attempts) == (UpdateStatus.FAILED, 0)
+                update = MetricsUpdate.objects.get()
+                assert (update.status, update.attempts) == ("failed", attempts)
+                assert update.available_at == clock.now + timedelta(seconds=5)
+                clock.advance(seconds=5)
             assert update.error == "What it needs is locked."
 
         assert process(clock).done == 1
@@ -177,10 +204,25 @@ class TestRounds:
         monkeypatch.setitem(updates_module._handlers, "long", take_long)
         ask("long:1", "long:2", "long:3")
 
-        result = SERVICE.process(limit=100, clock=clock, claim_size=1)
+        assert process(clock).is_cut
+        assert made == ["long:1", "long:2"]
+        last = MetricsUpdate.objects.get(scope="long:3")
+        assert (last.status, last.attempts) == (UpdateStatus.FAILED, 0)
+        # At once: in another round.
+        assert not process(clock).is_cut
+        assert made == ["long:1", "long:2", "long:3"]
 
-        assert (result.done, result.is_cut) == (2, True)
-        assert statuses()[2] == ("long:3", "pending")
-        times.now = 0
-        result = SERVICE.process(limit=100, clock=clock, claim_size=1)
-        assert (result.done, result.is_cut) == (1, False)
+    def test_what_another_worker_has_is_not_computed(self, made, clock, monkeypatch):
+        def prepare(update, now):
+            made.append(update.scope)
+            return lambda update, now: None
+
+        monkeypatch.setitem(updates_module._preparations, "long", prepare)
+        ask("long:1")
+        [lost] = SERVICE.claim(limit=1, now=clock.now)
+        clock.advance(seconds=61)
+        [_] = SERVICE.claim(limit=1, now=clock.now)
+
+        assert SERVICE._make([lost], clock).failed == ["long:1"]
+        assert made == []
+        assert statuses() == [("long:1", "processing")]

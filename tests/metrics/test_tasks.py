@@ -13,6 +13,7 @@ from metrics.models import MetricsUpdate
 from metrics.services import MetricsUpdateService
 from metrics.services.wake_up import PROCESS_UPDATES, wake_worker
 from tests.elections.test_locks import elsewhere
+from tests.factories import make_staff
 from tests.transactions.lines import hour_file, issue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,3 +86,16 @@ class TestClocksOfTwoMachines:
         update = MetricsUpdate.objects.get()
         assert update.status == "pending"
         assert 290 < (update.available_at - database_now()).total_seconds() < 300
+
+    def test_what_a_person_asks_for_is_due_at_once(self, election, client):
+        client.force_login(make_staff())
+        asked = client.post(
+            "/api/v1/metrics/updates/",
+            {"election": election.slug},
+            content_type="application/json",
+        )
+        assert asked.status_code == 202, asked.json()
+
+        tasks.process_updates()
+
+        assert MetricsUpdate.objects.get(pk=asked.json()["id"]).status == "done"

@@ -519,9 +519,6 @@ class TestRaces:
 
         other = threading.Thread(target=claim_too_late)
 
-        def prepare(update, now):
-            return lambda update, now: made.append(update.scope)
-
         def pause(_):
             is_seen.set()
             other.join()
@@ -532,7 +529,6 @@ class TestRaces:
             return hold(updates)
 
         hold = updates_module._hold
-        monkeypatch.setitem(updates_module._preparations, "test", prepare)
         monkeypatch.setattr(updates_module, "_hold", lock_first)
         monkeypatch.setattr(
             updates_module,
