@@ -1,8 +1,12 @@
 """The one clock that all processes share, on whichever machine they run."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import connection
+
+# What tells the time when it is called: `database_now`, or what a test sets.
+Clock = Callable[[], datetime]
 
 
 def database_now() -> datetime:

@@ -7,7 +7,7 @@ waiting rows would answer the feed of votes with 429.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -29,6 +29,7 @@ from anomalies.models import (
 from anomalies.services import posting
 from anomalies.services.announcing import alert_message
 from anomalies.sql import statements
+from elections.clock import Clock
 from elections.locks import NotInTransaction
 from metrics.services.pruning import delete_in_pieces
 from metrics.services.wake_up import wake_worker
@@ -131,7 +132,7 @@ class WebhookService:
         Webhook.objects.filter(pk=webhook.pk).update(secret=secret)
         return secret
 
-    def send_next(self, *, clock: Callable[[], datetime]) -> WebhookDelivery | None:
+    def send_next(self, *, clock: Clock) -> WebhookDelivery | None:
         """Send the delivery that is due the longest; return it, None where none is due.
 
         What fails is tried again later, and never holds up the others. At least once: a
@@ -170,7 +171,7 @@ class WebhookService:
                 delivery.save(update_fields=["attempts", "available_at"])
         return delivery
 
-    def _send(self, delivery: WebhookDelivery, clock: Callable[[], datetime]) -> None:
+    def _send(self, delivery: WebhookDelivery, clock: Clock) -> None:
         webhook = delivery.webhook
         timestamp = int(clock().timestamp())
         headers = {

@@ -8,7 +8,7 @@ from django.db import transaction
 from elections.models import Constituency, UpdateMode
 from metrics.models import MetricsUpdate, UpdateTrigger
 from metrics.services import Request
-from metrics.services import updates as updates_module
+from metrics.services.updates import handlers
 from tests.metrics.test_updates import NOW, SERVICE, ask, clock, made, process, statuses
 from tests.transactions.lines import A
 from transactions.deltas import HourDelta
@@ -58,7 +58,7 @@ def test_what_fails_waits_though_rows_keep_coming(place, clock, monkeypatch, mod
         tried.append((now - NOW).total_seconds())
         raise ZeroDivisionError
 
-    monkeypatch.setitem(updates_module._handlers_of_many, "constituency", fail)
+    monkeypatch.setitem(handlers._handlers_of_many, "constituency", fail)
     ask(f"constituency:{place.pk}", trigger=UpdateTrigger.MANUAL)
     process(clock)
     for _ in range(8):
@@ -77,7 +77,7 @@ def test_a_retry_does_not_wait_for_the_hour_of_what_came_later(
     wait_long(place.election, "batch")
     made = []
     monkeypatch.setitem(
-        updates_module._handlers_of_many,
+        handlers._handlers_of_many,
         "constituency",
         lambda updates, now: made.extend(update.scope for update in updates),
     )

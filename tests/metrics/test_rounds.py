@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 from elections.locks import lock_constituencies
 from elections.models import Constituency
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
-from metrics.services import updates as updates_module
+from metrics.services.updates import handlers, making, service
+from metrics.services.updates.making import make
 from tests.metrics.test_updates import (
     NOW,
     SERVICE,
@@ -42,7 +43,7 @@ class TestMakingManyTogether:
             if "bad" in keys:
                 raise ZeroDivisionError("poisoned")
 
-        monkeypatch.setitem(updates_module._handlers_of_many, "many", note)
+        monkeypatch.setitem(handlers._handlers_of_many, "many", note)
 
     def test_those_of_one_kind_are_made_at_once(self, made, clock):
         ask("many:1", "many:2", "test:1", "test:2")
@@ -68,7 +69,7 @@ class TestMakingManyTogether:
         MetricsUpdate.objects.filter(pk=first.id).update(locked_at=NOW - timedelta(1))
         [_] = SERVICE.claim(limit=2, now=clock.now)
 
-        result = SERVICE._make([first, second], clock)
+        result = make([first, second], clock)
 
         assert (result.done, result.failed) == (1, ["many:1"])
         assert self.calls == [["2"]]
@@ -105,16 +106,15 @@ class TestMakingManyTogether:
         places = list(Constituency.objects.order_by("pk").values_list("pk", flat=True))
         ask(*(f"constituency:{pk}" for pk in places))
         times, waits = SimpleNamespace(now=0.0, monotonic=lambda: times.now), []
-        limit = updates_module._wait_no_longer_than
+        limit = making._wait_no_longer_than
 
         def wait_shortly(seconds):
             waits.append(seconds)
             times.now += seconds
             limit(0.05)
 
-        times.sleep = lambda _: None
-        monkeypatch.setattr(updates_module, "time", times)
-        monkeypatch.setattr(updates_module, "_wait_no_longer_than", wait_shortly)
+        monkeypatch.setattr(making, "time", times)
+        monkeypatch.setattr(making, "_wait_no_longer_than", wait_shortly)
         with transaction.atomic():
             lock_constituencies(places)
             in_thread(lambda: process(clock))
@@ -146,7 +146,7 @@ class TestMakingManyTogether:
         SERVICE.retry([old], now=clock.now)
 
         together = SERVICE.claim(limit=2, now=clock.now)
-        assert SERVICE._make(together, clock).done == 2
+        assert make(together, clock).done == 2
 
         series = MetricsUpdate.objects.get(scope=f"series:{election.pk}")
         assert series.hours == [NOW, later]
@@ -156,7 +156,7 @@ class TestMakingManyTogether:
         self, election, clock, monkeypatch, attempts
     ):
         """Somebody may hold it for an hour: that is no fault of the update."""
-        monkeypatch.setattr(updates_module, "ALONE_LOCK_SECONDS", 0.1)
+        monkeypatch.setattr(making, "ALONE_LOCK_SECONDS", 0.1)
         [place] = Constituency.objects.values_list("pk", flat=True)
         MetricsUpdate.objects.all().delete()
         ask(f"constituency:{place}")
@@ -184,8 +184,8 @@ class TestRounds:
         def note(update, now):
             made.append(update.scope)
 
-        monkeypatch.setitem(updates_module._handlers, "history", note)
-        monkeypatch.setitem(updates_module._preparations, "evaluate", lambda *_: note)
+        monkeypatch.setitem(handlers._handlers, "history", note)
+        monkeypatch.setitem(handlers._preparations, "evaluate", lambda *_: note)
         ask(f"{kind}:1", trigger=UpdateTrigger.MANUAL)
         ask("test:1", "test:2")
 
@@ -200,8 +200,8 @@ class TestRounds:
             made.append(update.scope)
             times.now += 16
 
-        monkeypatch.setattr(updates_module, "time", times)
-        monkeypatch.setitem(updates_module._handlers, "long", take_long)
+        monkeypatch.setattr(service, "time", times)
+        monkeypatch.setitem(handlers._handlers, "long", take_long)
         ask("long:1", "long:2", "long:3")
 
         assert process(clock).is_cut
@@ -217,12 +217,12 @@ class TestRounds:
             made.append(update.scope)
             return lambda update, now: None
 
-        monkeypatch.setitem(updates_module._preparations, "long", prepare)
+        monkeypatch.setitem(handlers._preparations, "long", prepare)
         ask("long:1")
         [lost] = SERVICE.claim(limit=1, now=clock.now)
         clock.advance(seconds=61)
         [_] = SERVICE.claim(limit=1, now=clock.now)
 
-        assert SERVICE._make([lost], clock).failed == ["long:1"]
+        assert make([lost], clock).failed == ["long:1"]
         assert made == []
         assert statuses() == [("long:1", "processing")]

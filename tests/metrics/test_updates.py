@@ -18,8 +18,8 @@ from elections.locks import NotInTransaction
 from elections.models import Constituency, UpdateMode
 from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
 from metrics.services import MetricsUpdateService, Priority, Request, lease
-from metrics.services import updates as updates_module
-from metrics.services.updates import LeaseLost
+from metrics.services.updates import LeaseLost, claims, handlers, making
+from metrics.services.updates.making import make
 from tests.transactions.lines import A, hour_file, issue
 
 NOW = datetime(2026, 9, 18, 12, 0, tzinfo=UTC)
@@ -54,8 +54,8 @@ def made(monkeypatch):
         notes.append(update.scope)
         raise ZeroDivisionError("poisoned")
 
-    monkeypatch.setitem(updates_module._handlers, "test", note)
-    monkeypatch.setitem(updates_module._handlers, "poison", fail)
+    monkeypatch.setitem(handlers._handlers, "test", note)
+    monkeypatch.setitem(handlers._handlers, "poison", fail)
     return notes
 
 
@@ -234,7 +234,7 @@ class TestMaking:
             MetricsUpdate.objects.filter(pk=update.id).update(requests=99)
             raise RuntimeError("too late")
 
-        monkeypatch.setitem(updates_module._handlers, "test", write_then_fail)
+        monkeypatch.setitem(handlers._handlers, "test", write_then_fail)
         ask("test:1")
 
         process(clock)
@@ -294,7 +294,7 @@ class TestFailing:
         def fail(update, now):
             raise error
 
-        monkeypatch.setitem(updates_module._handlers, "poison", fail)
+        monkeypatch.setitem(handlers._handlers, "poison", fail)
         ask("poison:1", trigger=UpdateTrigger.MANUAL)
         ask("test:1")
 
@@ -341,7 +341,7 @@ class TestFailing:
     ):
         hours = []
         monkeypatch.setitem(
-            updates_module._handlers,
+            handlers._handlers,
             "test",
             lambda update, now: hours.extend(update.hours),
         )
@@ -374,7 +374,7 @@ class TestKilledWorkers:
         assert process(clock).count == 0
         row = MetricsUpdate.objects.get()
         assert row.status == UpdateStatus.DEAD
-        assert row.error == updates_module.WORKER_KILLED
+        assert row.error == claims.WORKER_KILLED
         assert made == []
 
     def test_a_worker_that_was_too_slow_undoes_its_work(self, made, clock):
@@ -385,7 +385,7 @@ class TestKilledWorkers:
         [_] = SERVICE.claim(limit=1, now=clock.now)
 
         with pytest.raises(LeaseLost), transaction.atomic():
-            updates_module._finish([slow], clock.now)
+            claims.finish([slow], clock.now)
 
         assert statuses() == [("test:1", "processing")]
 
@@ -435,7 +435,7 @@ class TestKilledWorkers:
         if is_merged:
             ask("poison:1")
         monkeypatch.setitem(
-            updates_module._handlers, "poison", lambda u, now: made.append(u.scope)
+            handlers._handlers, "poison", lambda u, now: made.append(u.scope)
         )
 
         assert process(clock).done == 1
@@ -465,7 +465,7 @@ class TestRaces:
             clock.advance(minutes=5)
             others.append(in_thread(lambda: process(clock).count))
 
-        monkeypatch.setitem(updates_module._handlers, "test", take_long)
+        monkeypatch.setitem(handlers._handlers, "test", take_long)
         ask("test:1")
 
         assert process(clock).done == 1
@@ -485,7 +485,7 @@ class TestRaces:
             return lambda update, now: written.append(update.scope)
 
         monkeypatch.setattr(lease, "RENEWALS_PER_LEASE", 6_000)
-        monkeypatch.setitem(updates_module._preparations, "test", compute_long)
+        monkeypatch.setitem(handlers._preparations, "test", compute_long)
         ask("test:1")
 
         assert process(clock).done == 1
@@ -497,7 +497,7 @@ class TestRaces:
             [_] = SERVICE.claim(limit=1, now=clock.now)
             return lambda update, now: made.append(update.scope)
 
-        monkeypatch.setitem(updates_module._preparations, "test", lose)
+        monkeypatch.setitem(handlers._preparations, "test", lose)
         ask("test:1")
 
         assert process(clock).failed == ["test:1"]
@@ -528,13 +528,9 @@ class TestRaces:
             assert locked.wait(30)
             return hold(updates)
 
-        hold = updates_module._hold
-        monkeypatch.setattr(updates_module, "_hold", lock_first)
-        monkeypatch.setattr(
-            updates_module,
-            "time",
-            SimpleNamespace(sleep=pause, monotonic=time.monotonic),
-        )
+        hold = claims.hold
+        monkeypatch.setattr(making, "hold", lock_first)
+        monkeypatch.setattr(claims, "time", SimpleNamespace(sleep=pause))
         ask("test:1")
 
         assert process(clock).done == 1
@@ -573,7 +569,7 @@ class TestRaces:
             status="dead"
         )
 
-        assert SERVICE._make([second], clock).done == 1
+        assert make([second], clock).done == 1
 
         assert statuses() == [("test:1", "dead"), ("test:1", "done")]
 

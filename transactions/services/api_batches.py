@@ -1,14 +1,14 @@
 """Rows posted to the API: one request is one batch, loaded like a file of plain columns."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 from django.conf import settings
 from django.utils import timezone
 
+from elections.clock import Clock
 from elections.services import RegistryService
 from transactions.formats import (
     Block,
@@ -49,7 +49,7 @@ def load_rows(
     rows: Sequence[object],
     *,
     source: str,
-    clock: Callable[[], datetime] = timezone.now,
+    clock: Clock = timezone.now,
 ) -> PostedRows:
     """Load rows as they were posted by `source`, all that can be read at once.
 
@@ -66,9 +66,7 @@ def load_rows(
     return _load(rows, source, clock)
 
 
-def _load(
-    rows: Sequence[object], source: str, clock: Callable[[], datetime]
-) -> PostedRows:
+def _load(rows: Sequence[object], source: str, clock: Clock) -> PostedRows:
     block = read_rows(rows)
     _put_behind_hours(block.statements)
     contracts = set(block.statements.contract_id)
@@ -96,7 +94,7 @@ def _load_block(
     record: ImportBatch,
     block: Block,
     places: dict[str, Place],
-    clock: Callable[[], datetime],
+    clock: Clock,
 ) -> ImportSummary:
     assembly = Assembly(
         Loader(),

@@ -1,8 +1,6 @@
 """Puts pieces of files together into chunks, and loads each chunk when it is full."""
 
-from collections.abc import Callable
-from datetime import datetime
-
+from elections.clock import Clock
 from transactions.loader import Chunk, Loader, OpenBatch, Part, Place
 from transactions.services.summary import ImportSummary
 
@@ -16,7 +14,7 @@ class Assembly:
         *,
         chunk_rows: int,
         chunk_files: int,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._loader = loader
         self._chunk_rows = chunk_rows

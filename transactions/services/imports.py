@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from elections.clock import Clock
 from elections.locks import Lock, lock_session, unlock_session
 from elections.models import Election
 from elections.services import RegistryService
@@ -69,7 +70,7 @@ class ImportService:
         election: Election | None = None,
         is_trial: bool = False,
         is_stopped: Callable[[], bool] = lambda: False,
-        clock: Callable[[], datetime] = timezone.now,
+        clock: Clock = timezone.now,
         upload: ImportBatch | None = None,
         on_record: OnRecord = ignore_record,
     ) -> None:

@@ -1,6 +1,6 @@
 """What is decided about a file before its lines are read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -8,6 +8,7 @@ from itertools import islice
 
 from django.db import connection
 
+from elections.clock import Clock
 from elections.locks import Lock, is_locked
 from transactions.formats import ExportFile, UnreadableFile
 from transactions.models import BatchStatus, ImportBatch
@@ -84,7 +85,7 @@ def next_batch_ids(count: int) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def mark_interrupted(clock: Callable[[], datetime]) -> None:
+def mark_interrupted(clock: Clock) -> None:
     """Find batches whose loader is gone, and say so; importing the file finishes them.
 
     Uploads are left out: they are taken up again by themselves.

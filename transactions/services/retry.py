@@ -1,13 +1,13 @@
 """Rejected lines, corrected by staff: once more into the ledger."""
 
 import io
-from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 
 from django.conf import settings
 from django.utils import timezone
 
+from elections.clock import Clock
 from transactions.formats import Block, Kind, Statements, UnreadableFile, read
 from transactions.loader import Loader, OpenBatch, Part, Place
 from transactions.models import BatchKind, ImportBatch, RejectedRow
@@ -16,9 +16,6 @@ from transactions.services.assembly import Assembly
 from transactions.services.intake import next_batch_ids
 from transactions.services.places import Places
 from transactions.services.summary import ImportSummary
-
-Clock = Callable[[], datetime]
-
 
 # How a single line of a batch is read.
 ROW_KINDS = {

@@ -1,7 +1,7 @@
 """Uploaded files: stored at once, loaded by a worker, told of by one batch."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from kombu.exceptions import OperationalError as BrokerAway
 
+from elections.clock import Clock
 from elections.locks import Lock, alone, is_locked
 from elections.models import Election
 from transactions.formats import UnusableFile, discover
@@ -38,8 +39,6 @@ MAX_ATTEMPTS = 5
 RESEND_AFTER = timedelta(seconds=60)
 # What file systems take as a name.
 MAX_NAME_BYTES = 255
-
-Clock = Callable[[], datetime]
 
 
 class UnusableName(ValueError):

@@ -7,12 +7,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import structlog
 from django.utils import timezone
 
+from elections.clock import Clock
 from elections.locks import Lock, alone, key_of
 from elections.models import Election
 from transactions.formats import Discovery, ExportFile, UnusableFile, discover
@@ -26,8 +26,6 @@ logger = structlog.get_logger(__name__)
 
 # How those who write files name them until they are whole.
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload", "~")
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
