@@ -35,7 +35,7 @@ AT_REST_MS, WHILE_LOADING_MS = 500.0, 1_000.0
 SAMPLES = 40
 NOBODY_WAITS_LONGER_SECONDS = 30.0
 # As `make run` starts it.
-WORKER = ("--queues", "updates", "--concurrency", "2", "--without-gossip")
+WORKER = ("--queues", "updates", "--concurrency", "3", "--without-gossip")
 
 
 def run(sizes: Sizes, *, pristine: str) -> Iterator[Figure]:

@@ -29,8 +29,8 @@ class Lock(IntEnum):
     SERIES = 7_302_005
     # With the path of a watched folder.
     WATCHED_FOLDER = 7_302_006
-    # A long read of the ledger by one of the processes that have updates to make.
-    HISTORY = 7_302_007
+    # An update that takes long: the other processes stay free for what is live.
+    LONG_UPDATE = 7_302_007
     # With the id of an election: its alerts are being written.
     ALERTS = 7_302_008
 

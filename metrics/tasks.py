@@ -47,20 +47,38 @@ def process_updates(**_: object) -> int:
     """
     service = MetricsUpdateService()
     ends_at = time.monotonic() + DRAIN_SECONDS
-    first = service.process(limit=ROUND_UPDATES, clock=database_now)
-    done = first.done
-    with alone(Lock.DRAIN) as is_only:
-        # One process waits; the others are free for what comes meanwhile.
-        while is_only and time.monotonic() < ends_at:
-            pause = _seconds_to_next()
-            if pause is None or pause > SOON_SECONDS:
-                return done
-            time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, pause)))
-            if pause <= LONGEST_PAUSE_SECONDS:
-                done += service.process(limit=ROUND_UPDATES, clock=database_now).done
-    if is_only or first.is_cut:
-        wake_worker()
+    last = service.process(limit=ROUND_UPDATES, clock=database_now)
+    done = last.done
+    while time.monotonic() < ends_at:
+        pause = _wait_for_next()
+        if pause is None:
+            if last.is_cut:
+                wake_worker()
+            return done
+        if pause <= LONGEST_PAUSE_SECONDS:
+            last = service.process(limit=ROUND_UPDATES, clock=database_now)
+            done += last.done
+    wake_worker()
     return done
+
+
+def _wait_for_next() -> float | None:
+    """Pause until the next update is due, but not for long; return how long that is.
+
+    None where none is due soon, or another process waits for it already: one is enough,
+    and while it works another may wait.
+    """
+    with alone(Lock.DRAIN) as is_only:
+        seconds = _seconds_to_next() if is_only else None
+        if seconds is None or seconds > SOON_SECONDS:
+            return None
+        time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, seconds)))
+        return seconds
+
+
+def _seconds_to_next() -> float | None:
+    due_at = update_queries.next_due_at()
+    return (due_at - database_now()).total_seconds() if due_at else None
 
 
 @shared_task(name="metrics.refresh_active_elections")
@@ -101,8 +119,3 @@ def prune() -> int:
 def verify_sample() -> int:
     """Compare some constituencies with the ledger; return how many figures differ."""
     return services.verify_sample(count=SAMPLE, now=database_now())
-
-
-def _seconds_to_next() -> float | None:
-    due_at = update_queries.next_due_at()
-    return (due_at - database_now()).total_seconds() if due_at else None

@@ -28,7 +28,8 @@ DEFAULT_PORT = "8000"
 HIGHEST_PORT = 65_534
 READY_POLL_SECONDS = 0.3
 SLOW_START_SECONDS = 60.0
-UPDATE_PROCESSES, IMPORT_PROCESSES = "2", "1"
+# One may compute for long, one wait for a receiver of webhooks: one is left for the figures.
+UPDATE_PROCESSES, IMPORT_PROCESSES = "3", "1"
 # Celery warns root at every start; the tasks are this project's own.
 AS_ROOT = {
     "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"

@@ -50,7 +50,7 @@ def register_handlers() -> None:
     register("election", refresh_members)
     register("totals", tell_election)
     register("series", rebuild_series)
-    register("history", rebuild_history, takes_long=True)
+    register("history", rebuild_series, takes_long=True)
 
 
 def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> None:
@@ -118,7 +118,8 @@ def tell_election(update: ClaimedUpdate, now: datetime) -> None:
 def rebuild_series(update: ClaimedUpdate, now: datetime) -> None:
     """Count an election's minutes of the hours that changed again.
 
-    Later where another worker is at it.
+    Later where another worker is at it. Those beyond the retention are a kind of their own:
+    one that may read the whole ledger.
     """
     election_id = int(update.key)
     if not try_lock_until_commit(Lock.SERIES, election_id):
@@ -126,17 +127,6 @@ def rebuild_series(update: ClaimedUpdate, now: datetime) -> None:
     SeriesService().rebuild(election_id, update.hours, now=now)
     for slug in Election.objects.filter(pk=election_id).values_list("slug", flat=True):
         forget_tags([election_tag(slug)])
-
-
-def rebuild_history(update: ClaimedUpdate, now: datetime) -> None:
-    """Do as `rebuild_series`, for one election at a time.
-
-    It may read the whole ledger, and meanwhile the other processes have constituencies
-    to refresh.
-    """
-    if not try_lock_until_commit(Lock.HISTORY):
-        raise NotNow("Another worker reads the ledger.", seconds=TAKEN_DELAY_SECONDS)
-    rebuild_series(update, now)
 
 
 def tell(totals: Iterable[LiveTotals]) -> None:

@@ -59,7 +59,7 @@ def test_a_lock_is_seen_by_others_until_it_is_let_go(key):
 def test_locks_and_keys_are_apart():
     with alone(Lock.SERIES, 1):
         assert elsewhere(lambda: is_alone(Lock.SERIES, 2))
-        assert elsewhere(lambda: is_alone(Lock.HISTORY, 1))
+        assert elsewhere(lambda: is_alone(Lock.LONG_UPDATE, 1))
 
 
 def test_what_was_not_taken_is_not_let_go():

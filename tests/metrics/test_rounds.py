@@ -226,3 +226,32 @@ class TestRounds:
         assert make([lost], clock).failed == ["long:1"]
         assert made == []
         assert statuses() == [("long:1", "processing")]
+
+    @pytest.mark.parametrize("kind", ["history", "evaluate"])
+    def test_of_what_takes_long_one_is_made_at_a_time(
+        self, made, clock, monkeypatch, kind
+    ):
+        """Else no process is left for what is live."""
+
+        def note(update, now):
+            made.append(update.scope)
+
+        def meet(update, now):
+            note(update, now)
+            ask(f"{kind}:2", "test:1")
+            in_thread(lambda: process(clock))
+            return note
+
+        monkeypatch.setitem(handlers._handlers, "history", note)
+        monkeypatch.setitem(handlers._preparations, "evaluate", lambda *_: note)
+        monkeypatch.setitem(handlers._preparations, "first", meet)
+        monkeypatch.setattr(handlers, "_last", {"first", "history", "evaluate"})
+        ask("first:1")
+
+        assert process(clock).done == 1
+        assert made == ["first:1", "test:1", "first:1"]
+        waiting = MetricsUpdate.objects.get(scope=f"{kind}:2")
+        assert (waiting.status, waiting.attempts) == ("failed", 0)
+        clock.advance(seconds=1)
+        process(clock)
+        assert made[3:] == [f"{kind}:2"]

@@ -368,7 +368,7 @@ def test_deleting_and_counting_do_not_deadlock(two_contracts, load_at):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("lock", [Lock.SERIES, Lock.HISTORY])
+@pytest.mark.parametrize("lock", [Lock.SERIES, Lock.LONG_UPDATE])
 def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at, lock):
     """It may read the whole ledger meanwhile: of this election, or of any."""
     load_at(hour_file("09:00", vote("v1", "09:10")))

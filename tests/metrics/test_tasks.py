@@ -1,16 +1,20 @@
 """What Celery runs, without Celery; the real worker is in tests/journeys."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from celery import current_app
+from django.db import connection, transaction
 
 from elections.clock import database_now
 from elections.locks import Lock, alone, key_of
 from elections.models import Constituency, Election
 from metrics import tasks
-from metrics.models import MetricsUpdate
-from metrics.services import MetricsUpdateService
+from metrics.models import MetricsUpdate, UpdateTrigger
+from metrics.services import MetricsUpdateService, Request
+from metrics.services.updates import handlers
 from metrics.services.wake_up import PROCESS_UPDATES, wake_worker
 from tests.elections.test_locks import elsewhere
 from tests.factories import make_staff
@@ -51,6 +55,48 @@ def test_wake_ups_do_not_pile_up_before_a_single_process(monkeypatch):
     wake_worker()
 
     assert sent == [(PROCESS_UPDATES, {"expires": 60})]
+
+
+def test_while_one_process_works_another_waits_for_what_is_due_soon(db, monkeypatch):
+    """Else a second change of a constituency waits for the sweep, five seconds."""
+    is_at_it, is_over, made = threading.Event(), threading.Event(), []
+
+    def take_long(update, now):
+        is_at_it.set()
+        assert is_over.wait(30)
+
+    def note(update, now):
+        made.append(update.scope)
+        is_over.set()
+
+    monkeypatch.setitem(handlers._handlers, "long", take_long)
+    monkeypatch.setitem(handlers._handlers, "test", note)
+    ask_soon("long:1")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run_and_close)
+        assert is_at_it.wait(30)
+        ask_soon("test:1")
+
+        tasks.process_updates()
+        is_over.set()
+
+        assert made == ["test:1"]
+        assert first.result(30) == 1
+
+
+def ask_soon(scope):
+    request = Request(scope, delay_seconds=0.2)
+    with transaction.atomic():
+        MetricsUpdateService().enqueue(
+            [request], trigger=UpdateTrigger.SCHEDULED, now=database_now()
+        )
+
+
+def run_and_close():
+    try:
+        return tasks.process_updates()
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("minutes", [-90, 90])

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from elections.clock import Clock
+from elections.locks import Lock, alone
 from metrics.models import UpdateStatus
 from metrics.services.updates.claims import ClaimedUpdate, finish, hold, in_hand
 from metrics.services.updates.handlers import NotNow, handler_of, takes_long
@@ -30,6 +31,7 @@ LONG_LOCK_SECONDS = 30.0
 # Then others have as much time again.
 LOCKED_PAUSE_SECONDS = 5.0
 LOCKED = NotNow("What it needs is locked.", seconds=LOCKED_PAUSE_SECONDS)
+TAKEN = NotNow("Another worker is at something that takes long.", seconds=1.0)
 
 
 @dataclass(slots=True)
@@ -54,16 +56,31 @@ class Processed:
         return self
 
 
-def make(
-    updates: Sequence[ClaimedUpdate], clock: Clock, *, lock_seconds: float | None = None
+def make(updates: Sequence[ClaimedUpdate], clock: Clock) -> Processed:
+    """Do the work and mark it as done, both or neither, for all of them together.
+
+    Of what takes long one process makes one at a time: the others stay free for what is
+    live.
+    """
+    if not takes_long(updates[0]):
+        is_one = len(updates) == 1
+        patience = ALONE_LOCK_SECONDS if is_one else TOGETHER_LOCK_SECONDS
+        return _make(updates, clock, patience)
+    with alone(Lock.LONG_UPDATE) as is_only:
+        if not is_only:
+            return put_off(updates, TAKEN, clock)
+        return _make(updates, clock, LONG_LOCK_SECONDS)
+
+
+def _make(
+    updates: Sequence[ClaimedUpdate], clock: Clock, lock_seconds: float
 ) -> Processed:
-    """Do the work and mark it as done, both or neither, for all of them together."""
     fault: Exception | None = None
     held: Sequence[ClaimedUpdate] = []
     try:
         handler = handler_of(updates, clock)
         with transaction.atomic(durable=True):
-            _wait_no_longer_than(lock_seconds or _patience(updates))
+            _wait_no_longer_than(lock_seconds)
             held = hold(updates)
             if held:
                 handler(held, clock())
@@ -89,7 +106,7 @@ def make(
     for update in updates:
         # All of them wait no longer than one would.
         left = max(LEAST_LOCK_SECONDS, waits_until - time.monotonic())
-        processed += make([update], clock, lock_seconds=left)
+        processed += _make([update], clock, left)
     return processed
 
 
@@ -146,13 +163,6 @@ def _told_of(
     if gone:
         logger.warning("Updates were no longer in hand", scopes=gone)
     return Processed(done=len(held), failed=gone)
-
-
-def _patience(updates: Sequence[ClaimedUpdate]) -> float:
-    """Return how many seconds to wait for each lock that the making of these needs."""
-    if len(updates) > 1:
-        return TOGETHER_LOCK_SECONDS
-    return LONG_LOCK_SECONDS if takes_long(updates[0]) else ALONE_LOCK_SECONDS
 
 
 def _wait_no_longer_than(seconds: float) -> None:
