@@ -69,11 +69,20 @@ def _wait_for_next() -> float | None:
     and while it works another may wait.
     """
     with alone(Lock.DRAIN) as is_only:
-        seconds = _seconds_to_next() if is_only else None
-        if seconds is None or seconds > SOON_SECONDS:
-            return None
-        time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, seconds)))
-        return seconds
+        if is_only:
+            return _pause()
+    # It may have been leaving just now.
+    time.sleep(SHORTEST_PAUSE_SECONDS)
+    with alone(Lock.DRAIN) as is_only:
+        return _pause() if is_only else None
+
+
+def _pause() -> float | None:
+    seconds = _seconds_to_next()
+    if seconds is None or seconds > SOON_SECONDS:
+        return None
+    time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, seconds)))
+    return seconds
 
 
 def _seconds_to_next() -> float | None:

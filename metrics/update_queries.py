@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import (
     BigIntegerField,
     Case,
@@ -14,7 +14,6 @@ from django.db.models import (
     Func,
     Min,
     OuterRef,
-    Q,
     QuerySet,
     Subquery,
     Sum,
@@ -126,14 +125,20 @@ def next_due_at() -> datetime | None:
     return next_at
 
 
+@transaction.atomic
 def queue_age(now: datetime) -> timedelta:
-    """Return how long the oldest update that is due has been waiting."""
-    due = MetricsUpdate.objects.filter(
-        Q(status__in=TO_DO, available_at__lte=now)
-        | Q(
-            status=UpdateStatus.PROCESSING,
-            locked_at__lt=now - timedelta(seconds=settings.UPDATE_LEASE_SECONDS),
-        )
-    )
-    oldest = due.aggregate(at=Min("available_at"))["at"]
-    return now - oldest if oldest else timedelta()
+    """Return how long the oldest update that is due has been waiting.
+
+    One that a worker has had in hand for longer than its lease is due, too, unless that
+    worker is still at it: it has its row locked.
+    """
+    due = MetricsUpdate.objects.filter(status__in=TO_DO, available_at__lte=now)
+    left_behind = MetricsUpdate.objects.filter(
+        status=UpdateStatus.PROCESSING,
+        locked_at__lt=now - timedelta(seconds=settings.UPDATE_LEASE_SECONDS),
+    ).select_for_update(skip_locked=True, no_key=True)
+    times = [
+        due.aggregate(at=Min("available_at"))["at"],
+        *left_behind.values_list("available_at", flat=True),
+    ]
+    return max((now - at for at in times if at), default=timedelta())

@@ -37,6 +37,8 @@ SETTINGS = {
     "checkpoint_timeout": "30min",
     "wal_compression": "off",  # pglz made loading far slower
     "jit": "off",
+    # A worker that was killed in a long statement holds its locks for no longer.
+    "client_connection_check_interval": "10s",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # The level above ERROR: clients hear of their errors, and the log stays short.

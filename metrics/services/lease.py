@@ -19,7 +19,7 @@ def kept(renew: Callable[[], object]) -> Iterator[None]:
     """Call `renew` now, and again before each lease ends, while the block runs.
 
     In a thread: it ends with a process that is killed, and stands still in one that is
-    frozen, so that another worker takes over.
+    frozen, so that the lease ends, too.
     """
     renew()
     is_over = Event()

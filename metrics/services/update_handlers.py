@@ -71,7 +71,8 @@ def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> N
     for constituency_id in asked:
         logger.info("The constituency is gone", constituency_id=constituency_id)
     if by_election:
-        _enqueue_dependents(by_election, now)
+        # Evaluations are asked for here: in the order of scopes, so that no two who ask
+        # for several can deadlock.
         metrics_refreshed.send(
             sender=ConstituencyMetricsService,
             hours={
@@ -80,6 +81,7 @@ def refresh_constituencies(updates: Sequence[ClaimedUpdate], now: datetime) -> N
             },
             now=now,
         )
+        _enqueue_dependents(by_election, now)
     tell(update_queries.live_totals([one.constituency_id for one in refreshed]))
 
 

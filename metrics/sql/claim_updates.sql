@@ -5,13 +5,17 @@ WITH due AS (
     SELECT
         id,
         attempts,
-        -- One step up per interval waited since it was due, so that nothing starves.
+        -- One step up per interval waited since it was due, so that nothing starves. What
+        -- was put off has been due all the time.
         priority - floor(
             GREATEST(
                 0,
                 extract(
                     epoch FROM
-                    %(now)s::timestamptz - GREATEST(requested_at, available_at)
+                    %(now)s::timestamptz - CASE
+                        WHEN status = 'failed' AND attempts = 0 THEN requested_at
+                        ELSE GREATEST(requested_at, available_at)
+                    END
                 )
             ) / %(ageing_seconds)s
         ) AS urgency,

@@ -6,31 +6,36 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from elections.clock import Clock
 from elections.locks import Lock, alone
 from metrics.models import UpdateStatus
 from metrics.services.updates.claims import ClaimedUpdate, finish, hold, in_hand
-from metrics.services.updates.handlers import NotNow, handler_of, takes_long
+from metrics.services.updates.handlers import (
+    HandlerOfMany,
+    NotNow,
+    handler_of,
+    takes_long,
+)
+from metrics.services.wake_up import wake_worker
 from transactions.loader.patience import DATABASE_AWAY
 
 logger = structlog.get_logger(__name__)
 
-# How long to wait for a lock that somebody holds, all together: longer than a chunk is
-# loaded, shorter than anybody should wait for them.
-TOGETHER_LOCK_SECONDS = 1.0
-# One by one, and at least: a process that waits does nothing else.
-ALONE_LOCK_SECONDS, LEAST_LOCK_SECONDS = 5.0, 0.1
+# How long to wait for a lock that somebody holds: longer than a chunk is loaded, shorter
+# than anybody should wait for those that are locked already.
+LOCK_SECONDS = 1.0
+# Where it was waited for already, together with others.
+AGAIN_LOCK_SECONDS = 0.1
 # What took long to compute is not lightly thrown away.
-LONG_LOCK_SECONDS = 30.0
-# Then others have as much time again.
-LOCKED_PAUSE_SECONDS = 5.0
-LOCKED = NotNow("What it needs is locked.", seconds=LOCKED_PAUSE_SECONDS)
+LONG_TRIES, LONG_PAUSE_SECONDS = 15, 1.0
+LOCKED = NotNow("What it needs is locked.", seconds=2.0)
 TAKEN = NotNow("Another worker is at something that takes long.", seconds=1.0)
 
 
@@ -63,28 +68,35 @@ def make(updates: Sequence[ClaimedUpdate], clock: Clock) -> Processed:
     live.
     """
     if not takes_long(updates[0]):
-        is_one = len(updates) == 1
-        patience = ALONE_LOCK_SECONDS if is_one else TOGETHER_LOCK_SECONDS
-        return _make(updates, clock, patience)
+        return _make(updates, clock, LOCK_SECONDS)
     with alone(Lock.LONG_UPDATE) as is_only:
         if not is_only:
             return put_off(updates, TAKEN, clock)
-        return _make(updates, clock, LONG_LOCK_SECONDS)
+        # What is due soon may have been left to this process.
+        wake_worker()
+        return _make(updates, clock, LOCK_SECONDS, tries=LONG_TRIES)
 
 
 def _make(
-    updates: Sequence[ClaimedUpdate], clock: Clock, lock_seconds: float
+    updates: Sequence[ClaimedUpdate],
+    clock: Clock,
+    lock_seconds: float,
+    *,
+    tries: int = 1,
 ) -> Processed:
-    fault: Exception | None = None
-    held: Sequence[ClaimedUpdate] = []
     try:
-        handler = handler_of(updates, clock)
-        with transaction.atomic(durable=True):
-            _wait_no_longer_than(lock_seconds)
-            held = hold(updates)
-            if held:
-                handler(held, clock())
-            finish(held, clock())
+        commit = partial(
+            _commit, updates, handler_of(updates, clock), clock, lock_seconds
+        )
+        for _ in range(tries - 1):
+            try:
+                return commit()
+            except OperationalError as error:
+                if not _is_locked(error):
+                    raise
+            # Whoever needs what this one had locked already has it meanwhile.
+            time.sleep(LONG_PAUSE_SECONDS)
+        return commit()
     except NotNow as reason:
         return put_off(updates, reason, clock)
     except Exception as error:
@@ -92,8 +104,6 @@ def _make(
             raise
         # Else a deadlock or a time-out: the server is there, these failed.
         fault = error
-    if fault is None:
-        return _told_of(updates, held)
     if len(updates) == 1:
         return _give_back(updates[0], fault, clock)
     # Whose fault it was shows when each is alone.
@@ -102,16 +112,34 @@ def _make(
         scopes=[update.scope for update in updates],
         exc_info=fault,
     )
-    processed, waits_until = Processed(), time.monotonic() + ALONE_LOCK_SECONDS
+    processed = Processed()
     for update in updates:
-        # All of them wait no longer than one would.
-        left = max(LEAST_LOCK_SECONDS, waits_until - time.monotonic())
-        processed += _make([update], clock, left)
+        again = AGAIN_LOCK_SECONDS if _is_locked(fault) else LOCK_SECONDS
+        processed += _make([update], clock, again)
     return processed
 
 
+def _commit(
+    updates: Sequence[ClaimedUpdate],
+    handler: HandlerOfMany,
+    clock: Clock,
+    lock_seconds: float,
+) -> Processed:
+    with transaction.atomic(durable=True):
+        _wait_no_longer_than(lock_seconds)
+        held = hold(updates)
+        if held:
+            handler(held, clock())
+        finish(held, clock())
+    return _told_of(updates, held)
+
+
+def _is_locked(fault: Exception) -> bool:
+    return isinstance(fault.__cause__, LockNotAvailable)
+
+
 def _give_back(update: ClaimedUpdate, fault: Exception, clock: Clock) -> Processed:
-    if isinstance(fault.__cause__, LockNotAvailable):
+    if _is_locked(fault):
         logger.warning("Update waits for a lock", scope=update.scope)
         return put_off([update], LOCKED, clock)
     _fail(update, fault, clock())
@@ -122,14 +150,16 @@ def put_off(
     updates: Sequence[ClaimedUpdate], reason: NotNow, clock: Clock
 ) -> Processed:
     """Let what cannot be made now be begun a bit later, as if it never was."""
-    now = clock()
+    # By full seconds, so that those that wait for the same are claimed together, and the
+    # most urgent is first.
+    due_at = (clock() + timedelta(seconds=reason.seconds)).replace(microsecond=0)
     for update in updates:
         in_hand(update).update(
             # Never back to pending: a successor may be.
             status=UpdateStatus.FAILED,
             attempts=update.attempts - 1,
             lease_token=None,
-            available_at=now + timedelta(seconds=reason.seconds),
+            available_at=due_at,
             error=str(reason),
         )
     return Processed(done=len(updates))
