@@ -1,5 +1,6 @@
 """Killed, stopped, cut off: what was committed stays, and the next run finishes."""
 
+import itertools
 import json
 import os
 import signal
@@ -9,8 +10,10 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection, connections, transaction
@@ -20,11 +23,15 @@ from metrics.models import HourlyStats
 from metrics.services import HourlyStatsService
 from tests.oracle import recount
 from tests.tables import hourly_table, parse_table, totals_table
-from tests.transactions.conftest import environment_of_test_database
+from tests.transactions.conftest import (
+    environment_of_test_database,
+    register_contracts,
+)
 from tests.transactions.lines import (
     A,
     B,
     content,
+    fresh_contracts,
     hour_file,
     issue,
     rollback_of,
@@ -34,6 +41,7 @@ from tests.transactions.test_exactness import expected_state, stored_state
 from transactions.loader import Loader
 from transactions.models import BatchStatus, ImportBatch, Transaction
 from transactions.services import ImportService
+from transactions.services.summary import ImportSummary
 from transactions.signals import ledger_committed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -397,3 +405,50 @@ def refusing_from(number, original=HourlyStatsService.apply):
         return original(service, deltas, now=now)
 
     return apply
+
+
+def test_whatever_statement_meets_a_lost_connection_the_import_goes_on(
+    election, load, write, monkeypatch
+):
+    """Also between two chunks: looking up, recording what is repeated or unusable."""
+    monkeypatch.setattr("transactions.loader.patience.FIRST_PAUSE_SECONDS", 0)
+    told: list[ImportSummary] = []
+    lost = [0]
+    while lost:
+        known, unknown = next(fresh_contracts), next(fresh_contracts)
+        register_contracts(election, known)
+        first = hour_file("09:00", issue("i1"), contract_id=known)
+        second = hour_file("10:00", vote("v1", "10:10"), contract_id=known)
+        gone = hour_file("11:00", issue("i2", "11:10"), contract_id=known)
+        waiting = hour_file("09:00", issue("i1"), contract_id=unknown)
+        load(first)
+        files = write(first, second, second, gone, waiting)
+        Path(files[3].path).unlink()
+        with connection_lost_at(len(told) + 1) as lost:
+            told.append(ImportService().import_files(files))
+        kept = ImportBatch.objects.filter(contract_id=known).order_by("id")
+        assert [batch.status for batch in kept] == [
+            *("loaded", "unchanged", "loaded", "unchanged", "failed")
+        ]
+        assert ImportBatch.objects.get(contract_id=unknown).status == "waiting"
+        assert Transaction.objects.filter(constituency__contract_id=known).count() == 2
+
+    assert len(told) > 20
+    assert {(done.files, done.accepted, done.rows_read) for done in told} == {(5, 1, 3)}
+
+
+@contextmanager
+def connection_lost_at(number):
+    """End the session of this thread before its n-th statement; yield what met that."""
+    statements, lost = itertools.count(1), []
+
+    def execute_or_lose(execute, sql, params, many, context):
+        if next(statements) == number:
+            lost.append(sql)
+            with psycopg.connect(**connection.get_connection_params()) as other:
+                pid = connection.connection.info.backend_pid
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(execute_or_lose):
+        yield lost

@@ -26,7 +26,7 @@ from transactions.formats import (
     read,
 )
 from transactions.loader import Loader, OpenBatch, Part, Place, copy_records
-from transactions.loader.patience import patiently
+from transactions.loader.patience import Answer, patiently
 from transactions.loader.records import SOME_UNKNOWN
 from transactions.models import BatchKind, BatchStatus, ImportBatch
 from transactions.row_hashes import row_hashes
@@ -94,8 +94,7 @@ class ImportService:
         self, files: Sequence[ExportFile], *, on_file: OnFile = lambda: None
     ) -> ImportSummary:
         """Load the files and return what that did; `on_file` hears of each one."""
-        if not self._is_trial:
-            mark_interrupted(self._clock)
+        self._patiently(self._mark_interrupted)
         for window in Deliveries().windows(files):
             if self._summary.is_stopped:
                 break
@@ -103,8 +102,7 @@ class ImportService:
                 self._import_window(window, on_file)
                 self._assembly.flush()
         self._summary += self._assembly.summary
-        if not self._is_trial:
-            RegistryService().widen_windows(self._summary.elections)
+        self._patiently(self._widen_windows)
         return self._summary
 
     def refuse_files(self, files: Sequence[UnusableFile]) -> ImportSummary:
@@ -130,8 +128,7 @@ class ImportService:
         self._places.forget()
 
     def _import_window(self, window: Sequence[Delivery], on_file: OnFile) -> None:
-        prepare = partial(self._prepare, window)
-        known, batch_ids = prepare() if self._is_trial else patiently(prepare)
+        known, batch_ids = self._patiently(partial(self._prepare, window))
         met: set[object] = set()
         for delivery, batch_id in zip(window, batch_ids, strict=True):
             if self._is_stopped():
@@ -142,14 +139,35 @@ class ImportService:
             if key in met:
                 # A copy of a file that is still in hand.
                 self._assembly.flush()
-                known |= loaded_before([delivery])
+                known |= self._patiently(partial(loaded_before, [delivery]))
             met.add(key)
             self._summary.files += 1
             self._take(delivery, record, known.get(key))
             self._on_record(delivery.file, record)
             on_file()
-        copy_records(self._unchanged)
+        self._patiently(self._record_unchanged)
         self._unchanged.clear()
+
+    def _patiently(self, do: Callable[[], Answer]) -> Answer:
+        """Do what is safe to repeat, again while the database is away.
+
+        Not in a trial: its transaction is gone with the connection.
+        """
+        return do() if self._is_trial else patiently(do)
+
+    def _mark_interrupted(self) -> None:
+        if not self._is_trial:
+            mark_interrupted(self._clock)
+
+    def _widen_windows(self) -> None:
+        if not self._is_trial:
+            RegistryService().widen_windows(self._summary.elections)
+
+    def _record_unchanged(self) -> None:
+        ids = [record.pk for record in self._unchanged]
+        # Of an earlier try, whose answer was lost.
+        known = set(ImportBatch.objects.filter(pk__in=ids).values_list("pk", flat=True))
+        copy_records([record for record in self._unchanged if record.pk not in known])
 
     def _prepare(self, window: Sequence[Delivery]) -> tuple[Known, list[int]]:
         """Look up what the window needs; safe to repeat."""
@@ -205,7 +223,8 @@ class ImportService:
         self._summary.duplicate += before.rows_read
 
     def _let_wait(self, delivery: Delivery, record: ImportBatch) -> None:
-        waiting.keep(record, delivery.file, is_trial=self._is_trial)
+        keep = partial(waiting.keep, record, delivery.file, is_trial=self._is_trial)
+        self._patiently(keep)
         self._summary.files_waiting += 1
         self._summary.problems.append((record.name, record.error))
 
@@ -213,7 +232,7 @@ class ImportService:
         batch = OpenBatch(record)
         is_long = self._spans_chunks(delivery) and not self._is_trial
         if is_long:
-            lock_session(Lock.RUNNING_BATCH, record.pk)
+            patiently(partial(lock_session, Lock.RUNNING_BATCH, record.pk))
         try:
             is_whole = self._read_and_add(delivery, batch)
         except UnreadableFile as error:
@@ -228,10 +247,10 @@ class ImportService:
         if not is_whole:
             self._assembly.flush()
             self._summary.is_stopped = True
-            give_up(batch.record.pk, self._clock())
+            self._patiently(partial(give_up, batch.record.pk, self._clock()))
         elif batch.lacks_constituencies:
             self._assembly.flush()
-            waiting.replace_older(batch.record)
+            self._patiently(partial(waiting.replace_older, batch.record))
             self._summary.files_waiting += 1
             self._summary.problems.append((batch.record.name, SOME_UNKNOWN))
 
@@ -279,7 +298,7 @@ class ImportService:
     ) -> tuple[list[int], dict[int, Place]]:
         """Find the constituency of each row; rows of unknown ones become rejections."""
         contracts = block.statements.contract_id
-        self._places.prepare_contracts(set(contracts))
+        self._patiently(partial(self._places.prepare_contracts, set(contracts)))
         found = [self._places.get(contract_id) for contract_id in contracts]
         if None in found:
             _refuse_unknown(block, found)
@@ -292,7 +311,7 @@ class ImportService:
         record.status = BatchStatus.FAILED
         record.error_code, record.error = error.code, str(error)
         record.finished_at = self._clock()
-        record.save(force_insert=True)
+        self._patiently(record.save)
         self._summary.files_failed += 1
         self._summary.problems.append((record.name, record.error))
 
@@ -302,12 +321,15 @@ class ImportService:
         if not batch.chunks:
             self._fail(batch.record, error)
             return
-        ImportBatch.objects.filter(pk=batch.record.pk).update(
+        half_loaded = ImportBatch.objects.filter(pk=batch.record.pk)
+        fail = partial(
+            half_loaded.update,
             status=BatchStatus.FAILED,
             error_code=error.code,
             error=f"{error} What was read before that is loaded.",
             finished_at=self._clock(),
         )
+        self._patiently(fail)
         self._summary.files_failed += 1
         self._summary.problems.append((batch.record.name, str(error)))
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from elections.models import Election
 from transactions import spawned
 from transactions.formats import ExportFile, discover
+from transactions.loader.patience import patiently
 from transactions.models import ImportBatch
 from transactions.services.imports import ImportService
 from transactions.services.summary import ImportSummary
@@ -75,7 +76,7 @@ def import_paths(
     if not summary.is_stopped:
         summary += here(shared)
     if not is_trial:
-        forget_loaded()
+        patiently(forget_loaded)
     return summary
 
 
