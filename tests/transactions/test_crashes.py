@@ -38,6 +38,7 @@ from tests.transactions.lines import (
     vote,
 )
 from tests.transactions.test_exactness import expected_state, stored_state
+from transactions.formats import UnusableFile
 from transactions.loader import Loader
 from transactions.models import BatchStatus, ImportBatch, Transaction
 from transactions.services import ImportService
@@ -425,16 +426,19 @@ def test_whatever_statement_meets_a_lost_connection_the_import_goes_on(
         files = write(first, second, second, gone, waiting)
         Path(files[3].path).unlink()
         with connection_lost_at(len(told) + 1) as lost:
-            told.append(ImportService().import_files(files))
+            done = ImportService().refuse_files([UnusableFile(known, "odd", "Odd.")])
+            done += ImportService().import_files(files)
+        told.append(done)
         kept = ImportBatch.objects.filter(contract_id=known).order_by("id")
         assert [batch.status for batch in kept] == [
             *("loaded", "unchanged", "loaded", "unchanged", "failed")
         ]
         assert ImportBatch.objects.get(contract_id=unknown).status == "waiting"
+        assert ImportBatch.objects.get(name=known).error_code == "odd"
         assert Transaction.objects.filter(constituency__contract_id=known).count() == 2
 
     assert len(told) > 20
-    assert {(done.files, done.accepted, done.rows_read) for done in told} == {(5, 1, 3)}
+    assert {(done.files, done.accepted, done.rows_read) for done in told} == {(6, 1, 3)}
 
 
 @contextmanager

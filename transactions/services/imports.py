@@ -94,7 +94,8 @@ class ImportService:
         self, files: Sequence[ExportFile], *, on_file: OnFile = lambda: None
     ) -> ImportSummary:
         """Load the files and return what that did; `on_file` hears of each one."""
-        self._patiently(self._mark_interrupted)
+        if not self._is_trial:
+            patiently(partial(mark_interrupted, self._clock))
         for window in Deliveries().windows(files):
             if self._summary.is_stopped:
                 break
@@ -102,18 +103,25 @@ class ImportService:
                 self._import_window(window, on_file)
                 self._assembly.flush()
         self._summary += self._assembly.summary
-        self._patiently(self._widen_windows)
+        if not self._is_trial:
+            slugs = self._summary.elections
+            patiently(partial(RegistryService().widen_windows, slugs))
         return self._summary
 
     def refuse_files(self, files: Sequence[UnusableFile]) -> ImportSummary:
         """Record files that cannot be used, each with its reason."""
         summary = ImportSummary(files=len(files), files_failed=len(files))
         summary.problems = [(file.path, file.message) for file in files]
-        if not self._is_trial:
+        if files and not self._is_trial:
+            ids = patiently(partial(next_batch_ids, len(files)))
             now = self._clock()
-            ImportBatch.objects.bulk_create(
-                _refusal(file, now, self._upload_id) for file in files
-            )
+            refusals = [
+                _refusal(batch_id, file, now, self._upload_id)
+                for batch_id, file in zip(ids, files, strict=True)
+            ]
+            # Those that an earlier try has written, whose answer was lost, are there.
+            record = partial(ImportBatch.objects.bulk_create, ignore_conflicts=True)
+            patiently(partial(record, refusals))
         return summary
 
     @contextmanager
@@ -154,14 +162,6 @@ class ImportService:
         Not in a trial: its transaction is gone with the connection.
         """
         return do() if self._is_trial else patiently(do)
-
-    def _mark_interrupted(self) -> None:
-        if not self._is_trial:
-            mark_interrupted(self._clock)
-
-    def _widen_windows(self) -> None:
-        if not self._is_trial:
-            RegistryService().widen_windows(self._summary.elections)
 
     def _record_unchanged(self) -> None:
         ids = [record.pk for record in self._unchanged]
@@ -354,9 +354,10 @@ def _refuse_unknown(block: Block, found: Sequence[Place | None]) -> None:
 
 
 def _refusal(
-    file: UnusableFile, now: datetime, upload_id: int | None = None
+    batch_id: int, file: UnusableFile, now: datetime, upload_id: int | None
 ) -> ImportBatch:
     return ImportBatch(
+        id=batch_id,
         parent_id=upload_id,
         kind=BatchKind.UNKNOWN,
         name=file.path,
