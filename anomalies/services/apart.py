@@ -33,6 +33,7 @@ class Apart:
             # No fault of the rules: the update is tried again.
             raise
         except Exception:
+            # Whatever a rule runs into: the others still look, and staff see that it did not.
             logger.exception("Rules failed", rules=rules, election_id=self.election_id)
             self._failed |= dict.fromkeys(rules)
             return None

@@ -123,7 +123,7 @@ class AnomalyService:
         if not try_lock_until_commit(Lock.ALERTS, found.election_id):
             raise NotNow("Another worker writes these alerts.", seconds=TAKEN_SECONDS)
         if queries.is_evaluated_after(found.election_id, found.assessed_at, now=now):
-            # Judged again rather than dropped: two clocks may differ by seconds.
+            # Judged again rather than dropped: a clock may have been set back.
             raise NotNow("A later assessment is written.", seconds=TAKEN_SECONDS)
         done = AlertService().reconcile(
             found.election_id,

@@ -90,6 +90,7 @@ class Feed:
                     "Live events cannot be read", stream=self.stream, reason=str(error)
                 )
             except Exception:
+                # Whatever it was: who listens would wait for a reader that has ended.
                 logger.exception("The reader of live events failed", stream=self.stream)
             if self._is_up.is_set():
                 pause = FIRST_PAUSE_SECONDS
