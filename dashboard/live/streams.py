@@ -86,12 +86,15 @@ class Stream:
             yield block or self._comment(after)
 
     async def _page(self, after: EventId) -> Page:
-        reading = self._replays.page(
-            self._feeds.client, self._feed.stream, after, self._joined_at
-        )
         # In a task of its own, because redis-py can swallow a cancellation (by wait_for
         # of Python 3.11): who has gone would be written to for minutes.
-        return await asyncio.shield(asyncio.ensure_future(reading))
+        reading = asyncio.create_task(
+            self._replays.page(
+                self._feeds.client, self._feed.stream, after, self._joined_at
+            )
+        )
+        reading.add_done_callback(_retrieve_exception)
+        return await asyncio.shield(reading)
 
     def _hello(self, event_id: EventId) -> bytes:
         data = orjson.dumps(
@@ -116,6 +119,12 @@ class Stream:
             str(event_id).encode(),
             event(RESET, reset_data(event_id, reason)),
         )
+
+
+def _retrieve_exception(reading: asyncio.Task[Page]) -> None:
+    """Keep asyncio from logging an error that only concerned a listener who has gone."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _now() -> float:

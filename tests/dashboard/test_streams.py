@@ -1,6 +1,7 @@
 """How a stream begins: the gap between what was missed and what is new."""
 
 import asyncio
+import gc
 
 import pytest
 import redis
@@ -126,6 +127,43 @@ def test_who_goes_away_at_any_moment_of_the_beginning_is_gone():
         return stays, count
 
     assert asyncio.run(go_away_at_each_step()) == ([], 0)
+
+
+class FailingReplays(Replays):
+    """Redis goes away while the past is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_asked = asyncio.Event()
+        self.goes_away = asyncio.Event()
+
+    async def page(self, *words):
+        self.is_asked.set()
+        await self.goes_away.wait()
+        raise redis.ConnectionError("Connection closed by server.")
+
+
+def test_an_error_in_what_nobody_waits_for_any_more_is_not_logged(caplog):
+    async def go_away_first():
+        feeds, replays = Feeds(), FailingReplays()
+        publish("seen")
+        after = events.live_id("duma")
+        publish("missed")
+        words = {"feeds": feeds, "replays": replays, "sees_constituencies": True}
+        blocks = Stream(await feeds.up(STREAM), after=after, **words).blocks()
+        await anext(blocks)
+        listening = asyncio.create_task(anext(blocks))
+        await replays.is_asked.wait()
+        listening.cancel()
+        await asyncio.wait({listening})
+        replays.goes_away.set()
+        await asyncio.sleep(0)
+        await feeds.close()
+
+    asyncio.run(go_away_first())
+    gc.collect()
+
+    assert "never retrieved" not in caplog.text
 
 
 def test_all_listeners_of_an_election_share_one_reader():
