@@ -25,7 +25,8 @@ class Lock(IntEnum):
     PERIODIC_TASK = 7_302_003
     # The one process that waits for updates that are due soon.
     DRAIN = 7_302_004
-    # With the id of an election: its minutes are being written.
+    # With the id of an election: its minutes are being written, which many share, or
+    # deleted.
     SERIES = 7_302_005
     # With the path of a watched folder.
     WATCHED_FOLDER = 7_302_006
@@ -33,6 +34,8 @@ class Lock(IntEnum):
     LONG_UPDATE = 7_302_007
     # With the id of an election: its alerts are being written.
     ALERTS = 7_302_008
+    # With an hour of an election: its minutes are being counted.
+    SERIES_HOUR = 7_302_009
 
 
 def lock_constituencies(ids: Iterable[int]) -> list[int]:
@@ -50,14 +53,31 @@ def lock_constituencies(ids: Iterable[int]) -> list[int]:
     return list(wanted.select_for_update(no_key=True).values_list("id", flat=True))
 
 
-def lock_until_commit(lock: Lock, key: int = 0) -> None:
-    """Wait for `lock`, and hold it until the transaction ends.
+def lock_until_commit(lock: Lock, *keys: int) -> None:
+    """Wait for `lock`, and hold it until the transaction ends; with all `keys` it has.
+
+    Always in their order, so that two who wait for several cannot deadlock.
 
     Raises:
         NotInTransaction: no transaction is open, so the lock would hold nothing.
     """
     _refuse_outside_transaction()
-    _ask("SELECT pg_advisory_xact_lock(%s, %s)", lock, key)
+    halves = sorted(map(_half, keys or (0,)))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, key) FROM unnest(%s::int[]) AS key",
+            [int(lock), halves],
+        )
+
+
+def share_until_commit(lock: Lock, key: int) -> None:
+    """Wait until nobody holds `lock` alone, and share it until the transaction ends.
+
+    Raises:
+        NotInTransaction: no transaction is open, so the lock would hold nothing.
+    """
+    _refuse_outside_transaction()
+    _ask("SELECT pg_advisory_xact_lock_shared(%s, %s)", lock, key)
 
 
 def try_lock_until_commit(lock: Lock, key: int = 0) -> bool:
@@ -114,11 +134,14 @@ _HELD = """
 
 
 def _ask(question: str, lock: Lock, key: int) -> object:
-    # Ids may outgrow the half of a key.
-    half = (key + (1 << 31)) % (1 << 32) - (1 << 31)
     with connection.cursor() as cursor:
-        cursor.execute(question, [int(lock), half])
+        cursor.execute(question, [int(lock), _half(key)])
         return cursor.fetchone()[0]
+
+
+def _half(key: int) -> int:
+    # Ids may outgrow the half of a key.
+    return (key + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def _refuse_outside_transaction() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from elections.locks import Lock, lock_until_commit
+from elections.locks import Lock, key_of, lock_until_commit, share_until_commit
 from metrics.sql import statements
 from transactions.deltas import minutes_exact_since
 
@@ -44,15 +44,25 @@ class SeriesService:
             "past_end": past[-1] + ONE_HOUR if past else None,
         }
         with transaction.atomic():
-            # In a statement of its own: the next one then sees what the holder before
-            # has counted, and a worker that counted less cannot be the last to write.
-            lock_until_commit(Lock.SERIES, election_id)
+            share_until_commit(Lock.SERIES, election_id)
+            # Before the count: it then sees what the holder before has counted, and a
+            # worker that counted less cannot be the last to write. By the hour, because
+            # the live ones must not wait for a read of the whole ledger.
+            lock_until_commit(Lock.SERIES_HOUR, *_lock_keys(election_id, wanted))
             with connection.cursor() as cursor:
                 cursor.execute(NO_NESTED_LOOP)
                 cursor.execute(statements["rebuild_series"], values)
                 (changed,) = cursor.fetchone()
                 cursor.execute(NESTED_LOOP)
         return int(changed)
+
+
+def _lock_keys(election_id: int, hours: Iterable[datetime]) -> set[int]:
+    """Return what to lock these hours by.
+
+    The same again after a week: the server has room for so many locks only.
+    """
+    return {key_of(f"{election_id} {hour:%w %H}") for hour in hours}
 
 
 def _utc_hours(hours: Iterable[datetime]) -> list[datetime]:

@@ -13,7 +13,6 @@ from datetime import datetime
 import structlog
 from django.db import connection, transaction
 
-from elections.locks import Lock, try_lock_until_commit
 from elections.models import Election
 from elections.tags import election_tag
 from metrics import events, update_queries
@@ -25,7 +24,6 @@ from metrics.services.updates import (
     PRIORITIES,
     ClaimedUpdate,
     MetricsUpdateService,
-    NotNow,
     Request,
     register,
     register_for_many,
@@ -41,7 +39,6 @@ logger = structlog.get_logger(__name__)
 ELECTION_DELAY_SECONDS = 0.5
 # One read of the whole ledger serves all old hours that a bulk load touches meanwhile.
 HISTORY_DELAY_SECONDS = 30.0
-TAKEN_DELAY_SECONDS = 1.0
 
 
 def register_handlers() -> None:
@@ -120,12 +117,9 @@ def tell_election(update: ClaimedUpdate, now: datetime) -> None:
 def rebuild_series(update: ClaimedUpdate, now: datetime) -> None:
     """Count an election's minutes of the hours that changed again.
 
-    Later where another worker is at it. Those beyond the retention are a kind of their own:
-    one that may read the whole ledger.
+    Those beyond the retention are a kind of their own: one that may read the whole ledger.
     """
     election_id = int(update.key)
-    if not try_lock_until_commit(Lock.SERIES, election_id):
-        raise NotNow("Another worker counts this series.", seconds=TAKEN_DELAY_SECONDS)
     SeriesService().rebuild(election_id, update.hours, now=now)
     for slug in Election.objects.filter(pk=election_id).values_list("slug", flat=True):
         forget_tags([election_tag(slug)])

@@ -2,7 +2,7 @@
 -- Parameters: the election; starts of UTC hours that MinuteStats has completely; starts of
 -- those that only the ledger has, with the first and the end of them (nulls: none).
 -- Returns: how many minutes were written or deleted.
--- The caller holds the lock of the election's series, taken in an earlier statement.
+-- The caller holds the locks of these hours, taken in an earlier statement.
 WITH counted AS MATERIALIZED (
     SELECT
         stats.minute,

@@ -13,6 +13,7 @@ from elections.locks import (
     key_of,
     lock_session,
     lock_until_commit,
+    share_until_commit,
     try_lock_until_commit,
     unlock_session,
 )
@@ -86,7 +87,29 @@ def test_a_lock_of_a_transaction_ends_with_it():
     assert elsewhere(lambda: is_alone(Lock.SERIES, 3))
 
 
-@pytest.mark.parametrize("take", [lock_until_commit, try_lock_until_commit])
+def test_one_lock_with_many_keys():
+    with transaction.atomic():
+        lock_until_commit(Lock.SERIES_HOUR, 5_000_000_000, -7, 3)
+        for key in (3, -7, 5_000_000_000):
+            assert not elsewhere(lambda key=key: is_alone(Lock.SERIES_HOUR, key))
+        assert elsewhere(lambda: is_alone(Lock.SERIES_HOUR, 4))
+
+
+def test_many_share_a_lock_that_nobody_has_alone_meanwhile():
+    def share():
+        with transaction.atomic():
+            share_until_commit(Lock.SERIES, 3)
+            return True
+
+    with transaction.atomic():
+        share_until_commit(Lock.SERIES, 3)
+        assert elsewhere(share)
+        assert not elsewhere(lambda: is_alone(Lock.SERIES, 3))
+
+
+@pytest.mark.parametrize(
+    "take", [lock_until_commit, share_until_commit, try_lock_until_commit]
+)
 def test_a_lock_of_a_transaction_is_refused_outside_one(take):
     with pytest.raises(NotInTransaction):
         take(Lock.SERIES, 3)

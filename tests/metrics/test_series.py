@@ -200,7 +200,7 @@ def test_no_hours_and_no_election_change_nothing(two_contracts, load_at):
     assert not ElectionMinute.objects.exists()
 
 
-def test_the_lock_comes_before_the_count_and_all_hours_take_one_statement(
+def test_the_locks_come_before_the_count_and_all_hours_take_one_statement(
     two_contracts, load_at
 ):
     load_at(*morning())
@@ -211,9 +211,10 @@ def test_the_lock_comes_before_the_count_and_all_hours_take_one_statement(
 
     said = [q["sql"] for q in queries if "SAVEPOINT" not in q["sql"]]
     # One reads and writes, between the setting of the planner and its end.
-    assert [words.split()[0] for words in said] == ["SELECT", "SET", "--", "SET"]
-    assert said[0].startswith("SELECT pg_advisory_xact_lock")
-    assert "FOR UPDATE" not in said[2]
+    begun = " ".join(words.split()[0] for words in said)
+    assert begun == "SELECT SELECT SET -- SET"
+    assert all(words.startswith("SELECT pg_advisory_xact_lock") for words in said[:2])
+    assert "FOR UPDATE" not in said[3]
     assert series() == EXPECTED
 
 
@@ -272,6 +273,42 @@ def test_who_waits_for_the_series_counts_what_came_meanwhile(
 
     assert second.result(DEADLINE_SECONDS) == 1
     assert series() == EXPECTED | {"10:30": Figures(0, 1, 0, 1, 0)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_count_of_old_hours_does_not_hold_up_live_ones(two_contracts, load_at):
+    """It may read the whole ledger meanwhile."""
+    load_at(*morning())
+    with transaction.atomic():
+        rebuild(NINE - 2 * 24 * HOUR)
+
+        assert elsewhere(lambda: rebuild(NINE)).result(DEADLINE_SECONDS) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_hour_that_is_old_for_one_and_live_for_another_has_one_writer(
+    two_contracts, load_at
+):
+    load_at(*morning())
+    with transaction.atomic():
+        assert rebuild(NINE, now=LATER) == 3
+        second = elsewhere(lambda: rebuild(NINE, now=NOON))
+        wait_until_somebody_waits()
+        assert not second.done()
+
+    assert second.result(DEADLINE_SECONDS) == 0
+
+
+def test_the_locks_of_however_many_hours_have_room(two_contracts):
+    rebuild(*(NINE + n * HOUR for n in range(24 * 365)))
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks "
+            "WHERE locktype = 'advisory' AND classid = %s",
+            [int(Lock.SERIES_HOUR)],
+        )
+        assert cursor.fetchone() == (24 * 7,)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -368,9 +405,7 @@ def test_deleting_and_counting_do_not_deadlock(two_contracts, load_at):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("lock", [Lock.SERIES, Lock.LONG_UPDATE])
-def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at, lock):
-    """It may read the whole ledger meanwhile: of this election, or of any."""
+def test_old_hours_wait_while_another_worker_is_at_something_long(load_at):
     load_at(hour_file("09:00", vote("v1", "09:10")))
     election = Election.objects.get(slug="duma")
     service = MetricsUpdateService()
@@ -391,7 +426,7 @@ def test_a_series_that_another_worker_counts_waits_and_holds_up_nobody(load_at, 
             connection.close()
 
     with transaction.atomic():
-        lock_until_commit(lock, election.pk if lock == Lock.SERIES else 0)
+        lock_until_commit(Lock.LONG_UPDATE)
         assert process_beside() == 1
         waiting = MetricsUpdate.objects.get()
         assert (waiting.status, waiting.attempts) == ("failed", 0)
