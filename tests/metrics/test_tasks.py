@@ -16,6 +16,7 @@ from metrics.models import MetricsUpdate, UpdateTrigger
 from metrics.services import MetricsUpdateService, Request
 from metrics.services.updates import handlers
 from metrics.services.wake_up import PROCESS_UPDATES, wake_worker
+from tests.admin_site import run_action, staff_client
 from tests.elections.test_locks import elsewhere
 from tests.factories import make_staff
 from tests.transactions.lines import hour_file, issue
@@ -142,6 +143,29 @@ class TestClocksOfTwoMachines:
         )
         assert asked.status_code == 202, asked.json()
 
+        update = MetricsUpdate.objects.get(pk=asked.json()["id"])
+        assert is_now(update.requested_at)
+
         tasks.process_updates()
 
-        assert MetricsUpdate.objects.get(pk=asked.json()["id"]).status == "done"
+        update.refresh_from_db()
+        assert update.status == "done"
+
+    def test_the_admin_asks_by_the_same_clock(self, two_contracts):
+        run_action(staff_client(), "refresh", two_contracts)
+
+        asked = MetricsUpdate.objects.get()
+        assert is_now(asked.requested_at)
+        assert is_now(asked.available_at)
+
+    def test_the_admin_retries_by_the_same_clock(self, election, load):
+        load(hour_file("09:00", issue("i1")))
+        later = database_now() + timedelta(minutes=5)
+        MetricsUpdate.objects.update(status="failed", available_at=later)
+        run_action(staff_client(), "retry", MetricsUpdate.objects.get())
+
+        assert is_now(MetricsUpdate.objects.get().available_at)
+
+
+def is_now(moment):
+    return abs(moment - database_now()) < timedelta(minutes=1)
