@@ -1,11 +1,10 @@
 """What lies inside hours is counted from the ledger, once, and S06 to S09 judge it."""
 
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from scipy import stats
@@ -21,6 +20,7 @@ from anomalies.services.moments import HourMomentsService
 from anomalies.services.statistical import within as within_service
 from elections.models import Constituency, Election
 from metrics.models import HourlyStats
+from tests.beside import at_once
 from tests.transactions.conftest import election, load, write
 from tests.transactions.lines import hour_file, issue, vote
 from transactions.models import Transaction
@@ -203,14 +203,7 @@ def test_only_what_changed_is_counted_again(clean):
 
 
 def test_two_evaluations_at_once_are_harmless(clean):
-    def count(_):
-        try:
-            return refresh(clean)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(2) as pool:
-        counts = list(pool.map(count, range(2)))
+    counts = at_once(*[lambda: refresh(clean)] * 2)
 
     assert max(counts) == HourMoments.objects.count()
     assert refresh(clean) == 0

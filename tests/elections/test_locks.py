@@ -1,7 +1,5 @@
 """Advisory locks: held by one session, seen by others, gone with the session."""
 
-import threading
-
 import pytest
 from django.db import DatabaseError, connection, transaction
 
@@ -17,26 +15,9 @@ from elections.locks import (
     try_lock_until_commit,
     unlock_session,
 )
+from tests.beside import elsewhere
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-DEADLINE_SECONDS = 30
-
-
-def elsewhere(ask):
-    """Return what another session answers."""
-    answers = []
-
-    def run():
-        try:
-            answers.append(ask())
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(DEADLINE_SECONDS)
-    return answers[0]
 
 
 def is_alone(lock, key):

@@ -6,11 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 from django.conf import settings
 
+from tests.beside import wait_until
 from tests.transactions.conftest import environment_of_test_database
 
 DEADLINE_SECONDS = 60
@@ -121,17 +120,3 @@ def is_live(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def wait_until(is_true: Callable[[], bool], what: str) -> None:
-    """Wait for a condition.
-
-    Raises:
-        AssertionError: it did not come true in time.
-    """
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        if is_true():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"Never came true: {what}")

@@ -7,8 +7,9 @@ import redis
 from django.test import Client
 
 from anomalies.models import Alert
+from tests.beside import wait_until
 from tests.factories import make_token, make_user
-from tests.journeys.processes import Processes, wait_until
+from tests.journeys.processes import Processes
 from transactions.simulator import ElectionPlan, build, parse_injection, write_files
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,8 +17,8 @@ from metrics.services import (
     verify,
     wake_up,
 )
+from tests.beside import at_once
 from tests.factories import make_staff
-from tests.metrics.test_updates import in_threads
 from tests.transactions.conftest import (
     election,
     figures_stay_exact,
@@ -177,7 +177,7 @@ def test_7_recounts_and_refreshes_beside_each_other_change_nothing(load):
             )
             work_off()
 
-    in_threads([recount, refresh, recount, refresh])
+    at_once(recount, refresh, recount, refresh)
 
     assert totals() == [(1, 1)]
     assert not MetricsUpdate.objects.filter(

@@ -18,8 +18,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from elections.models import Constituency
+from tests.beside import wait_until
 from tests.factories import make_constituency, make_election
-from tests.journeys.processes import Processes, wait_until
+from tests.journeys.processes import Processes
 from tests.metrics.cache.conftest import own_redis, redis_of_module
 
 __all__ = ["own_redis", "redis_of_module"]

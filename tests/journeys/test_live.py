@@ -19,7 +19,8 @@ from dashboard.tickets import Ticket
 from election_monitor import embedded
 from metrics import events
 from metrics.breaker import Breaker
-from tests.journeys.processes import Processes, wait_until
+from tests.beside import wait_until
+from tests.journeys.processes import Processes
 from tests.listening import Ended, Listening, Refused
 
 DUMA, OVERVIEW = "/live/elections/duma/", "/live/elections/"

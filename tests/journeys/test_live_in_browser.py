@@ -10,9 +10,10 @@ from django.db import connections
 
 from elections.models import Election
 from metrics import events
+from tests.beside import wait_until
 from tests.factories import make_constituency, make_election, make_staff
 from tests.journeys.conftest import CHROMIUM
-from tests.journeys.processes import Processes, wait_until
+from tests.journeys.processes import Processes
 from tests.transactions.conftest import election, write
 from tests.transactions.lines import hour_file, issue, vote
 

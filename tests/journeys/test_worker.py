@@ -9,7 +9,8 @@ from election_monitor.celery import app
 from elections.models import Constituency
 from metrics.models import ElectionMinute, MetricsUpdate
 from metrics.services.wake_up import PROCESS_UPDATES
-from tests.journeys.processes import Processes, wait_until
+from tests.beside import wait_until
+from tests.journeys.processes import Processes
 from tests.transactions.conftest import election, write
 from tests.transactions.lines import A, hour_file, issue, vote
 

@@ -1,12 +1,10 @@
 """Refreshing constituencies: what is derived is written, what differs raises an alarm."""
 
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from structlog.testing import capture_logs
 
 from elections.locks import NotInTransaction, lock_constituencies
@@ -20,6 +18,7 @@ from metrics.services import (
     record_differences,
     resolve_discrepancies,
 )
+from tests.beside import DEADLINE_SECONDS, at_once, beside, wait_until_somebody_waits
 from tests.tables import DAY, totals_table
 from tests.transactions.lines import A, B, hour_file, issue, vote
 from transactions.services import ImportService
@@ -29,7 +28,6 @@ pytestmark = pytest.mark.django_db
 NOW = DAY + timedelta(days=1)
 LATER, LAST = NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)
 NINE, TEN = DAY + timedelta(hours=9), DAY + timedelta(hours=10)
-DEADLINE_SECONDS = 60
 service = ConstituencyMetricsService()
 
 OPEN = [
@@ -335,22 +333,6 @@ def test_only_what_was_looked_at_is_resolved(loaded):
 # Several at once ----------------------------------------------------------------------
 
 
-def at_once(*jobs):
-    """Run jobs in threads that start together; raise what one of them raises."""
-    barrier = threading.Barrier(len(jobs))
-
-    def run(job):
-        try:
-            barrier.wait(DEADLINE_SECONDS)
-            return job()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        running = [threads.submit(run, job) for job in jobs]
-        return [job.result(DEADLINE_SECONDS) for job in running]
-
-
 @pytest.mark.django_db(transaction=True)
 def test_refreshing_while_files_are_loaded_raises_no_alarm(two_contracts, write):
     files = write(
@@ -393,33 +375,15 @@ def test_refreshing_while_files_are_loaded_raises_no_alarm(two_contracts, write)
 
 @pytest.mark.django_db(transaction=True)
 def test_a_refresh_sees_what_was_written_while_it_waited(loaded):
-    def refresh_in_another_connection():
-        try:
-            with transaction.atomic():
-                return refresh(loaded)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as thread:
+    def refresh_in_a_transaction():
         with transaction.atomic():
-            lock_constituencies([loaded.pk])
-            waiting = thread.submit(refresh_in_another_connection)
-            wait_until(somebody_waits_for_a_lock)
-            hours = HourlyStats.objects.filter(constituency=loaded, hour=NINE)
-            hours.update(anomaly_count=3)
-        assert waiting.result(DEADLINE_SECONDS).anomaly_count == 3
+            return refresh(loaded)
 
+    with transaction.atomic():
+        lock_constituencies([loaded.pk])
+        waiting = beside(refresh_in_a_transaction)
+        wait_until_somebody_waits()
+        hours = HourlyStats.objects.filter(constituency=loaded, hour=NINE)
+        hours.update(anomaly_count=3)
 
-def wait_until(condition):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-
-
-def somebody_waits_for_a_lock():
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "
-            "WHERE NOT granted AND datname = current_database()"
-        )
-        return cursor.fetchone()[0] > 0
+    assert waiting.result(DEADLINE_SECONDS).anomaly_count == 3

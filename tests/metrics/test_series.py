@@ -1,7 +1,5 @@
 """The minutes of whole elections: from MinuteStats while they last, else the ledger."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +12,7 @@ from elections.models import Constituency, Election, Region
 from metrics.models import Discrepancy, ElectionMinute, MetricsUpdate, MinuteStats
 from metrics.services import MetricsUpdateService, Request
 from metrics.services.series import SeriesService
+from tests.beside import DEADLINE_SECONDS, beside, elsewhere, wait_until_somebody_waits
 from tests.oracle import Figures
 from tests.tables import COUNTS, DAY
 from tests.transactions.conftest import register_contracts
@@ -36,7 +35,6 @@ NOON = DAY + 12 * HOUR
 NINE, TEN, ELEVEN = (DAY + n * HOUR for n in (9, 10, 11))
 # When the day is history, and when it is not.
 LATER = NOON + timedelta(days=30)
-DEADLINE_SECONDS = 30
 
 
 @pytest.fixture
@@ -227,35 +225,6 @@ def test_a_lock_outside_a_transaction_is_refused(election):
 # At once ------------------------------------------------------------------------------
 
 
-def elsewhere(job):
-    """Run `job` on a connection of its own; return its future."""
-
-    def run():
-        try:
-            return job()
-        finally:
-            connection.close()
-
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(run)
-    pool.shutdown(wait=False)
-    return future
-
-
-def wait_until_somebody_waits():
-    deadline = threading.Event()
-    for _ in range(DEADLINE_SECONDS * 100):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
-                "AND NOT granted"
-            )
-            if cursor.fetchone()[0]:
-                return
-        deadline.wait(0.01)
-    raise AssertionError("Nobody waits for the lock.")
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("now", [NOON, LATER], ids=["recent", "past"])
 def test_who_waits_for_the_series_counts_what_came_meanwhile(
@@ -264,11 +233,11 @@ def test_who_waits_for_the_series_counts_what_came_meanwhile(
     load_at(*morning(), now=now)
     with transaction.atomic():
         assert rebuild(NINE, TEN, now=now) == 4
-        second = elsewhere(lambda: rebuild(NINE, TEN, now=now))
+        second = beside(lambda: rebuild(NINE, TEN, now=now))
         wait_until_somebody_waits()
         # Committed while the second waits, before it counts.
         late = hour_file("11:00", vote("v9", "10:30", key="k9"))
-        elsewhere(lambda: load_at(late, now=now)).result(DEADLINE_SECONDS)
+        elsewhere(lambda: load_at(late, now=now))
         assert not second.done()
 
     assert second.result(DEADLINE_SECONDS) == 1
@@ -282,7 +251,7 @@ def test_a_count_of_old_hours_does_not_hold_up_live_ones(two_contracts, load_at)
     with transaction.atomic():
         rebuild(NINE - 2 * 24 * HOUR)
 
-        assert elsewhere(lambda: rebuild(NINE)).result(DEADLINE_SECONDS) == 3
+        assert elsewhere(lambda: rebuild(NINE)) == 3
 
 
 @pytest.mark.django_db(transaction=True)
@@ -292,7 +261,7 @@ def test_an_hour_that_is_old_for_one_and_live_for_another_has_one_writer(
     load_at(*morning())
     with transaction.atomic():
         assert rebuild(NINE, now=LATER) == 3
-        second = elsewhere(lambda: rebuild(NINE, now=NOON))
+        second = beside(lambda: rebuild(NINE, now=NOON))
         wait_until_somebody_waits()
         assert not second.done()
 
@@ -318,14 +287,14 @@ def test_series_of_two_elections_do_not_wait_for_each_other(two_contracts, load_
     with transaction.atomic():
         lock_until_commit(Lock.SERIES, other.pk)
 
-        assert elsewhere(lambda: rebuild(NINE)).result(DEADLINE_SECONDS) == 3
+        assert elsewhere(lambda: rebuild(NINE)) == 3
 
 
 @pytest.mark.django_db(transaction=True)
 def test_loaders_never_wait_for_the_series(two_contracts, load_at):
     with transaction.atomic():
         rebuild(NINE)
-        job = elsewhere(lambda: load_at(*morning()))
+        job = beside(lambda: load_at(*morning()))
 
         assert job.result(DEADLINE_SECONDS).accepted == 6
 
@@ -397,7 +366,7 @@ def test_deleting_and_counting_do_not_deadlock(two_contracts, load_at):
     Election.objects.update(is_simulated=True)
     with transaction.atomic():
         rebuild(NINE)
-        deleting = elsewhere(lambda: delete_simulated_election("duma"))
+        deleting = beside(lambda: delete_simulated_election("duma"))
         wait_until_somebody_waits()
 
     assert deleting.result(DEADLINE_SECONDS)["metrics.electionminute"] == 3
@@ -415,19 +384,11 @@ def test_old_hours_wait_while_another_worker_is_at_something_long(load_at):
             [Request(f"history:{election.pk}", [NINE])], trigger="scheduled", now=LATER
         )
 
-    def process_beside():
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(run_and_close).result(DEADLINE_SECONDS)
-
-    def run_and_close():
-        try:
-            return service.process(limit=10, clock=lambda: LATER).done
-        finally:
-            connection.close()
-
     with transaction.atomic():
         lock_until_commit(Lock.LONG_UPDATE)
-        assert process_beside() == 1
+        assert (
+            elsewhere(lambda: service.process(limit=10, clock=lambda: LATER).done) == 1
+        )
         waiting = MetricsUpdate.objects.get()
         assert (waiting.status, waiting.attempts) == ("failed", 0)
         assert "Another worker" in waiting.error

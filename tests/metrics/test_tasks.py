@@ -1,12 +1,11 @@
 """What Celery runs, without Celery; the real worker is in tests/journeys."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from celery import current_app
-from django.db import connection, transaction
+from django.db import transaction
 
 from elections.clock import database_now
 from elections.locks import Lock, alone, key_of
@@ -17,7 +16,7 @@ from metrics.services import MetricsUpdateService, Request
 from metrics.services.updates import handlers
 from metrics.services.wake_up import PROCESS_UPDATES, wake_worker
 from tests.admin_site import run_action, staff_client
-from tests.elections.test_locks import elsewhere
+from tests.beside import DEADLINE_SECONDS, beside, elsewhere
 from tests.factories import make_staff
 from tests.transactions.lines import hour_file, issue
 
@@ -73,16 +72,15 @@ def test_while_one_process_works_another_waits_for_what_is_due_soon(db, monkeypa
     monkeypatch.setitem(handlers._handlers, "long", take_long)
     monkeypatch.setitem(handlers._handlers, "test", note)
     ask_soon("long:1")
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(run_and_close)
-        assert is_at_it.wait(30)
-        ask_soon("test:1")
+    first = beside(tasks.process_updates)
+    assert is_at_it.wait(DEADLINE_SECONDS)
+    ask_soon("test:1")
 
-        tasks.process_updates()
-        is_over.set()
+    tasks.process_updates()
+    is_over.set()
 
-        assert made == ["test:1"]
-        assert first.result(30) == 1
+    assert made == ["test:1"]
+    assert first.result(DEADLINE_SECONDS) == 1
 
 
 def ask_soon(scope):
@@ -91,13 +89,6 @@ def ask_soon(scope):
         MetricsUpdateService().enqueue(
             [request], trigger=UpdateTrigger.SCHEDULED, now=database_now()
         )
-
-
-def run_and_close():
-    try:
-        return tasks.process_updates()
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("minutes", [-90, 90])

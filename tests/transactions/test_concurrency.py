@@ -2,16 +2,15 @@
 
 import random
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
 from elections.models import Constituency
 from metrics.services import HourlyStatsService
+from tests.beside import at_once
 from tests.oracle import recount
 from tests.tables import parse_table, totals_table
 from tests.transactions.lines import (
@@ -30,7 +29,6 @@ from transactions.services import ImportService
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DEADLINE_SECONDS = 60
 ZONES = {A: ZoneInfo("UTC"), B: ZoneInfo("UTC")}
 
 
@@ -38,22 +36,6 @@ ZONES = {A: ZoneInfo("UTC"), B: ZoneInfo("UTC")}
 def no_retries(monkeypatch):
     """Let a deadlock show: one attempt, as if there were no other."""
     monkeypatch.setattr("transactions.loader.patience.ATTEMPTS", 1)
-
-
-def at_once(*jobs):
-    """Run jobs in threads that start together; raise what one of them raises."""
-    barrier = threading.Barrier(len(jobs))
-
-    def run(job):
-        try:
-            barrier.wait(DEADLINE_SECONDS)
-            return job()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        running = [threads.submit(run, job) for job in jobs]
-        return [job.result(DEADLINE_SECONDS) for job in running]
 
 
 def loading(write, *files, chunk_files=2):

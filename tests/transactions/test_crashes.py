@@ -21,6 +21,7 @@ from django.db import OperationalError, connection, connections, transaction
 from elections.models import Constituency
 from metrics.models import HourlyStats
 from metrics.services import HourlyStatsService
+from tests.beside import DEADLINE_SECONDS, beside, wait_until, waiting_sessions
 from tests.oracle import recount
 from tests.tables import hourly_table, parse_table, totals_table
 from tests.transactions.conftest import (
@@ -47,7 +48,6 @@ from transactions.signals import ledger_committed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DEADLINE_SECONDS = 60
 # The hour is there before, so that a test can hold its row and the loader waits for it.
 BEFORE = hour_file("08:00", vote("v0", "10:01", key="k0"))
 # With two rows per chunk: the second chunk is the first to touch 10:00.
@@ -65,27 +65,6 @@ FILE = hour_file(
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr("transactions.loader.patience.FIRST_PAUSE_SECONDS", 0.02)
-
-
-def wait_until(is_true, what):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (found := is_true()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return found
-
-
-def waiting_sessions():
-    """Return the sessions that wait for a lock of this one.
-
-    Not from pg_stat_activity, which stands still inside a transaction.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT pid FROM pg_locks WHERE NOT granted "
-            "AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-        )
-        return {pid for (pid,) in cursor.fetchall()}
 
 
 @contextmanager
@@ -254,21 +233,6 @@ def test_ctrl_c_finishes_the_chunk_in_hand_and_the_next_run_the_rest(
 # A connection that breaks -------------------------------------------------------------
 
 
-def in_thread(job):
-    """Run a job on a connection of its own; return the thread and what it returns."""
-    results = []
-
-    def run():
-        try:
-            results.append(job())
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, results
-
-
 def test_a_connection_that_breaks_in_mid_chunk_is_tried_again(
     election, load, write, settings
 ):
@@ -276,13 +240,12 @@ def test_a_connection_that_breaks_in_mid_chunk_is_tried_again(
     settings.CHUNK_ROWS = 2
     files = write(FILE)
     with holding(ten_oclock()):
-        thread, results = in_thread(lambda: ImportService().import_files(files))
+        importing = beside(lambda: ImportService().import_files(files))
         (first,) = wait_until(waiting_sessions, "the second chunk")
         connection.cursor().execute("SELECT pg_terminate_backend(%s)", [first])
         wait_until(lambda: waiting_sessions() - {first}, "the second try")
-    thread.join(DEADLINE_SECONDS)
 
-    assert [summary.rows_read for summary in results] == [6]
+    assert importing.result(DEADLINE_SECONDS).rows_read == 6
     assert ImportBatch.objects.get(interval=FILE.interval).status == BatchStatus.LOADED
     exact(election, FILE)
 

@@ -1,15 +1,14 @@
 """Silent feeds, files that came late or misplaced, and votes that are over."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from structlog.testing import capture_logs
 
 from elections.locks import lock_constituencies
 from elections.models import Constituency
+from tests.beside import DEADLINE_SECONDS, beside, wait_until_somebody_waits
 from tests.factories import make_constituency, make_election
 from tests.feed import make_batch, receive
 from transactions.feed_queries import (
@@ -24,7 +23,6 @@ from transactions.services import close_ended, mark_silent
 pytestmark = pytest.mark.django_db
 
 DAY = "2026-09-18"
-DEADLINE_SECONDS = 30
 
 
 @pytest.fixture(autouse=True)
@@ -313,38 +311,13 @@ def test_the_election_ends_for_whom_the_contract_does_not_say():
 # At once ------------------------------------------------------------------------------
 
 
-def elsewhere(job):
-    """Run `job` on a connection of its own; return its future."""
-
-    def run():
-        try:
-            return job()
-        finally:
-            connection.close()
-
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(run)
-    pool.shutdown(wait=False)
-    return future
-
-
-def wait_until_somebody_waits():
-    for _ in range(DEADLINE_SECONDS * 100):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-        threading.Event().wait(0.01)
-    raise AssertionError("Nobody waits for the lock.")
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_file_that_comes_meanwhile_is_heard():
     constituency = open_all_day()
     receive(constituency, f"{DAY} 08:00")
     with transaction.atomic():
         lock_constituencies([constituency.pk])
-        watching = elsewhere(lambda: mark_silent(at("12:00")))
+        watching = beside(lambda: mark_silent(at("12:00")))
         wait_until_somebody_waits()
         receive(constituency, f"{DAY} 10:00")
 
@@ -358,7 +331,7 @@ def test_what_staff_complete_meanwhile_stays_completed():
     receive(constituency, f"{DAY} 08:00")
     with transaction.atomic():
         lock_constituencies([constituency.pk])
-        watching = elsewhere(lambda: mark_silent(at("12:00")))
+        watching = beside(lambda: mark_silent(at("12:00")))
         wait_until_somebody_waits()
         Constituency.objects.update(status="completed")
 

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from elections.locks import Lock, alone
 from elections.models import Constituency
+from tests.beside import DEADLINE_SECONDS, beside, wait_until, waiting_sessions
 from tests.transactions.conftest import environment_of_test_database
 from tests.transactions.lines import BROKEN, content, hour_file, vote
 from tests.transactions.test_uploads_api import (
@@ -41,7 +41,6 @@ from transactions.services.uploads import MAX_ATTEMPTS, RESEND_AFTER
 
 pytestmark = pytest.mark.django_db
 
-DEADLINE_SECONDS = 60
 
 __all__ = ["feeder", "load_now", "messages", "own_files", "poll", "upload"]
 
@@ -225,15 +224,11 @@ def test_a_second_worker_leaves_alone_what_the_first_has_in_hand(
     taken, may_end = threading.Event(), threading.Event()
 
     def hold():
-        try:
-            with alone(Lock.RUNNING_BATCH, told["id"]):
-                taken.set()
-                may_end.wait(DEADLINE_SECONDS)
-        finally:
-            connection.close()
+        with alone(Lock.RUNNING_BATCH, told["id"]):
+            taken.set()
+            may_end.wait(DEADLINE_SECONDS)
 
-    first = threading.Thread(target=hold)
-    first.start()
+    first = beside(hold)
     assert taken.wait(DEADLINE_SECONDS)
     messages.clear()
 
@@ -242,7 +237,7 @@ def test_a_second_worker_leaves_alone_what_the_first_has_in_hand(
     assert (poll(told)["status"], messages) == ("queued", [])
 
     may_end.set()
-    first.join(DEADLINE_SECONDS)
+    first.result(DEADLINE_SECONDS)
     tasks.import_upload(batch_id=told["id"])
     assert poll(told)["status"] == "loaded"
 
@@ -278,11 +273,11 @@ def test_a_worker_killed_in_mid_file_is_followed_by_another(
         # Held up by this lock after it has begun.
         with connection.cursor() as cursor:
             cursor.execute("BEGIN; LOCK TABLE transactions_transaction")
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not is_someone_blocked():
-            assert worker.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(
+            lambda: worker.poll() is not None or waiting_sessions(),
+            "the worker waits for the table",
+        )
+        assert worker.poll() is None
         worker.send_signal(signal.SIGKILL)
         worker.wait(DEADLINE_SECONDS)
     finally:
@@ -291,20 +286,11 @@ def test_a_worker_killed_in_mid_file_is_followed_by_another(
         with connection.cursor() as cursor:
             cursor.execute("COMMIT")
 
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while poll(told)["status"] != "loaded":
-        assert time.monotonic() < deadline
+    def is_loaded():
         tasks.import_upload(batch_id=told["id"])
-        time.sleep(0.02)
+        return poll(told)["status"] == "loaded"
+
+    wait_until(is_loaded, "the upload is taken up")
 
     assert counts(poll(told)) == (6, 6, 0, 0, 0)
     assert Constituency.objects.get().votes_cast == 6
-
-
-def is_someone_blocked() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted "
-            "AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-        )
-        return cursor.fetchone() != (0,)

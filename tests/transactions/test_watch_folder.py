@@ -9,16 +9,16 @@ import sys
 import threading
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError
 
 from elections.locks import Lock, alone, key_of
 from elections.models import Constituency, Election
+from tests.beside import DEADLINE_SECONDS, at_once, beside
 from tests.tables import parse_table, totals_table
 from tests.transactions.conftest import environment_of_test_database
 from tests.transactions.lines import (
@@ -38,7 +38,6 @@ from transactions.services import FolderWatch, ImportService
 pytestmark = pytest.mark.django_db
 
 NOBODYS = contract(99)
-DEADLINE_SECONDS = 60
 NINE = hour_file("09:00", vote("v1"), issue("i1"))
 TEN = hour_file("10:00", vote("v2", "10:10", key="k2"))
 
@@ -387,25 +386,21 @@ def test_two_watchers_on_one_folder_load_each_row_once(
     ]
     both_looked = threading.Barrier(2)
 
-    def watch(_):
+    def watch():
         watcher = FolderWatch(
             folder,
             settle_seconds=0,
             move_to=tmp_path / "loaded" if is_moved else None,
         )
-        try:
+        watcher.look()
+        both_looked.wait(DEADLINE_SECONDS)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while watcher.expects_more and time.monotonic() < deadline:
             watcher.look()
-            both_looked.wait(DEADLINE_SECONDS)
-            deadline = time.monotonic() + DEADLINE_SECONDS
-            while watcher.expects_more and time.monotonic() < deadline:
-                watcher.look()
-            return watcher.summary
-        finally:
-            connection.close()
+        return watcher.summary
 
     put(folder, *files)
-    with ThreadPoolExecutor(2) as threads:
-        summaries = list(threads.map(watch, range(2)))
+    summaries = at_once(watch, watch)
 
     assert sum(summary.accepted for summary in summaries) == 48
     assert [each.votes_cast for each in Constituency.objects.all()] == [24, 24]
@@ -422,21 +417,17 @@ def test_a_watcher_waits_while_another_loads(folder, watcher, clock):
     held, may_end = threading.Event(), threading.Event()
 
     def hold():
-        try:
-            key = key_of(str(folder.resolve()))
-            with alone(Lock.WATCHED_FOLDER, key) as is_alone:
-                assert is_alone
-                held.set()
-                may_end.wait(DEADLINE_SECONDS)
-        finally:
-            connection.close()
+        key = key_of(str(folder.resolve()))
+        with alone(Lock.WATCHED_FOLDER, key) as is_alone:
+            assert is_alone
+            held.set()
+            may_end.wait(DEADLINE_SECONDS)
 
-    other = threading.Thread(target=hold)
-    other.start()
+    other = beside(hold)
     assert held.wait(DEADLINE_SECONDS)
     assert watch.look() == []
     may_end.set()
-    other.join(DEADLINE_SECONDS)
+    other.result(DEADLINE_SECONDS)
 
     assert told(watch.look()) == {NINE.name: {"loaded": 1}}
 

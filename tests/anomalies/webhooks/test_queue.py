@@ -1,11 +1,9 @@
 """Deliveries are tried until they succeed or are dead, and each by one worker at a time."""
 
-import threading
 from datetime import timedelta
 
 import pytest
 from celery import current_app
-from django.db import connection
 
 from anomalies.models import Webhook, WebhookDelivery
 from anomalies.services import posting
@@ -15,7 +13,6 @@ from anomalies.tasks import send_deliveries
 from elections.locks import Lock, alone, key_of
 from tests.anomalies.factories import make_alert
 from tests.anomalies.webhooks.deliveries import (
-    DEADLINE_SECONDS,
     NOW,
     SERVICE,
     Clock,
@@ -23,7 +20,7 @@ from tests.anomalies.webhooks.deliveries import (
     send_all,
     tell,
 )
-from tests.elections.test_locks import elsewhere
+from tests.beside import at_once, elsewhere
 from tests.factories import make_election
 
 pytestmark = pytest.mark.django_db
@@ -128,20 +125,7 @@ def test_what_waited_is_sent_when_the_webhook_is_on_again(
 def test_two_workers_never_send_the_same_version_twice(webhook, receiver):
     election = make_election()
     tell(*(make_alert(election=election) for _ in range(12)))
-    start = threading.Barrier(3)
-
-    def work():
-        try:
-            start.wait(DEADLINE_SECONDS)
-            send_all(Clock())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE_SECONDS)
+    at_once(*[lambda: send_all(Clock())] * 3)
 
     sent = [each.headers["X-Election-Monitor-Delivery"] for each in receiver.received]
     assert len(sent) == len(set(sent)) == 12

@@ -20,7 +20,7 @@ from tests.anomalies.webhooks.deliveries import (
     send_all,
     tell,
 )
-from tests.elections.test_locks import elsewhere
+from tests.beside import elsewhere
 
 pytestmark = pytest.mark.django_db
 

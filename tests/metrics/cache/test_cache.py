@@ -1,8 +1,6 @@
 """What is kept, for how long, and what ends it: the same over both backends."""
 
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +10,7 @@ from metrics.cache import Entry, cached_metrics, metrics_key
 from metrics.cache import decorator as decorator_module
 from metrics.cache import service as service_module
 from metrics.cache.keys import flight_key, tag_key
+from tests.beside import at_once
 
 KEY = "answer:1"
 TAGS = ["constituency:A", "election:duma"]
@@ -59,17 +58,6 @@ def kept(cache, key=KEY, tags=TAGS, **options):
         return cache.fetch(key, give_up, tags=tags, **options).entry
     except NotKept:
         return None
-
-
-def at_once(count, do):
-    barrier = threading.Barrier(count)
-
-    def run(_):
-        barrier.wait()
-        return do()
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(run, range(count)))
 
 
 def test_an_answer_is_computed_once_and_then_found(cache, source):
@@ -146,7 +134,7 @@ def test_one_computes_an_ageing_entry_while_others_get_it(cache):
     slow = Source(seconds=0.2)
     slow.calls = 1
 
-    answers = at_once(MANY, lambda: content(cache, slow, ttl=2))
+    answers = at_once(*[lambda: content(cache, slow, ttl=2)] * MANY)
 
     assert slow.calls == 2
     assert sorted(answers) == [b"1"] * (MANY - 1) + [b"2"]
@@ -165,7 +153,7 @@ def test_what_raises_is_raised_and_not_kept(cache, source):
 def test_many_who_ask_at_once_compute_once(cache):
     source = Source(seconds=0.3)
 
-    answers = at_once(MANY, lambda: content(cache, source))
+    answers = at_once(*[lambda: content(cache, source)] * MANY)
 
     assert set(answers) == {b"1"}
     assert source.calls == 1
@@ -187,7 +175,7 @@ def test_nobody_waits_for_one_who_fails(cache):
         except ZeroDivisionError:
             return b"failed"
 
-    answers = at_once(4, ask)
+    answers = at_once(*[ask] * 4)
 
     assert sorted(answers) == [b"failed", *[b"well"] * 3]
 
@@ -198,7 +186,7 @@ def test_after_a_slow_one_few_compute(cache, monkeypatch):
     monkeypatch.setattr(service_module, "FLIGHT_SECONDS", 0.5)
     source = Source(seconds=1.0)
 
-    at_once(MANY, lambda: content(cache, source))
+    at_once(*[lambda: content(cache, source)] * MANY)
 
     assert source.calls <= 4
 

@@ -16,19 +16,8 @@ from metrics.models import MetricsUpdate, UpdateStatus, UpdateTrigger
 from metrics.services.updates import handlers, making, service
 from metrics.services.updates.making import make
 from metrics.update_queries import queue_age
-from tests.metrics.test_updates import (
-    NOW,
-    SERVICE,
-    ask,
-    clock,
-    in_thread,
-    in_threads,
-    made,
-    process,
-    statuses,
-)
-
-__all__ = ["clock", "made"]
+from tests.beside import at_once, elsewhere
+from tests.metrics.updates.queue import NOW, SERVICE, ask, process, statuses
 
 
 @pytest.mark.django_db(transaction=True)
@@ -97,7 +86,7 @@ class TestMakingManyTogether:
             assert held.wait(30)
             return process(clock).done
 
-        assert in_threads([hold, work]) == [[first], 2]
+        assert at_once(hold, work) == [[first], 2]
         scopes = MetricsUpdate.objects.filter(scope__startswith="constituency:")
         assert set(scopes.values_list("status", flat=True)) == {UpdateStatus.DONE}
 
@@ -115,7 +104,7 @@ class TestMakingManyTogether:
         monkeypatch.setattr(making, "_wait_no_longer_than", wait_shortly)
         with transaction.atomic():
             lock_constituencies(places)
-            in_thread(lambda: process(clock))
+            elsewhere(lambda: process(clock))
 
         assert waits == [1.0, 0.1, 0.1]
 
@@ -162,7 +151,7 @@ class TestMakingManyTogether:
         with transaction.atomic():
             lock_constituencies([place])
             for _ in range(2 * settings.UPDATE_ATTEMPTS):
-                assert in_thread(lambda: process(clock).failed) == []
+                assert elsewhere(lambda: process(clock).failed) == []
                 update = MetricsUpdate.objects.get()
                 assert (update.status, update.attempts) == ("failed", attempts)
                 assert update.available_at == clock.now + timedelta(seconds=2)
@@ -237,7 +226,7 @@ class TestRounds:
         def meet(update, now):
             note(update, now)
             ask(f"{kind}:2", "test:1")
-            in_thread(lambda: process(clock))
+            elsewhere(lambda: process(clock))
             return note
 
         monkeypatch.setitem(handlers._handlers, "history", note)
@@ -308,7 +297,7 @@ class TestRounds:
         ask("test:waiting", trigger=UpdateTrigger.SCHEDULED)
         with alone(Lock.LONG_UPDATE):
             for _ in range(3):
-                in_thread(lambda: process(clock))
+                elsewhere(lambda: process(clock))
                 clock.advance(minutes=1)
         ask("test:new", now=clock.now)
 
@@ -322,7 +311,7 @@ class TestRounds:
 
         def take_long(update, now):
             clock.advance(minutes=5)
-            ages.append(in_thread(lambda: queue_age(clock.now)))
+            ages.append(elsewhere(lambda: queue_age(clock.now)))
 
         monkeypatch.setitem(handlers._handlers, "long", take_long)
         ask("long:1")

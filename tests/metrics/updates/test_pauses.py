@@ -9,11 +9,9 @@ from elections.models import Constituency, UpdateMode
 from metrics.models import MetricsUpdate, UpdateTrigger
 from metrics.services import Request
 from metrics.services.updates import handlers
-from tests.metrics.test_updates import NOW, SERVICE, ask, clock, made, process, statuses
+from tests.metrics.updates.queue import NOW, SERVICE, ask, process, statuses
 from tests.transactions.lines import A
 from transactions.deltas import HourDelta
-
-__all__ = ["clock", "made"]
 
 
 @pytest.fixture
