@@ -75,14 +75,13 @@ def delete_simulated_election(
         Election.DoesNotExist: no election has this slug.
         NotSimulated: it is a real one.
     """
+    # Before it holds up those who count a real one.
+    election = _simulated(Election.objects.all(), slug)
     with transaction.atomic(), pgtrigger.ignore(*GUARDS):
         # First, as the worker does: it meets the election's row only when it commits.
-        election_id = Election.objects.only("id").get(slug=slug).pk
-        lock_until_commit(Lock.SERIES, election_id)
-        lock_until_commit(Lock.ALERTS, election_id)
-        election = Election.objects.select_for_update().get(slug=slug)
-        if not election.is_simulated:
-            raise NotSimulated(f"{slug} is a real election: nothing of it is deleted.")
+        lock_until_commit(Lock.SERIES, election.pk)
+        lock_until_commit(Lock.ALERTS, election.pk)
+        election = _simulated(Election.objects.select_for_update(), slug)
         ids = Constituency.objects.filter(election=election).values_list(
             "id", flat=True
         )
@@ -93,6 +92,13 @@ def delete_simulated_election(
             on_done()
         forget_everything()
         return deleted
+
+
+def _simulated(elections: "QuerySet[Election]", slug: str) -> Election:
+    election = elections.get(slug=slug)
+    if not election.is_simulated:
+        raise NotSimulated(f"{slug} is a real election: nothing of it is deleted.")
+    return election
 
 
 def _rows(election: Election, ids: list[int]) -> Iterator["QuerySet[Model]"]:

@@ -54,9 +54,10 @@ def lock_constituencies(ids: Iterable[int]) -> list[int]:
 
 
 def lock_until_commit(lock: Lock, *keys: int) -> None:
-    """Wait for `lock`, and hold it until the transaction ends; with all `keys` it has.
+    """Wait for `lock` with each of `keys`, and hold them until the transaction ends.
 
-    Always in their order, so that two who wait for several cannot deadlock.
+    Without keys it is one lock. Of several always the lowest first, so that two who wait
+    for the same ones cannot deadlock.
 
     Raises:
         NotInTransaction: no transaction is open, so the lock would hold nothing.
@@ -70,20 +71,16 @@ def lock_until_commit(lock: Lock, *keys: int) -> None:
         )
 
 
-def share_until_commit(lock: Lock, key: int) -> None:
-    """Wait until nobody holds `lock` alone, and share it until the transaction ends.
-
-    Raises:
-        NotInTransaction: no transaction is open, so the lock would hold nothing.
-    """
-    _refuse_outside_transaction()
-    _ask("SELECT pg_advisory_xact_lock_shared(%s, %s)", lock, key)
-
-
 def try_lock_until_commit(lock: Lock, key: int = 0) -> bool:
     """Do as `lock_until_commit` where nobody holds it; tell whether it is held now."""
     _refuse_outside_transaction()
     return bool(_ask("SELECT pg_try_advisory_xact_lock(%s, %s)", lock, key))
+
+
+def try_share_until_commit(lock: Lock, key: int = 0) -> bool:
+    """Do as `try_lock_until_commit`, for many who only keep out who wants it alone."""
+    _refuse_outside_transaction()
+    return bool(_ask("SELECT pg_try_advisory_xact_lock_shared(%s, %s)", lock, key))
 
 
 def lock_session(lock: Lock, key: int = 0) -> None:

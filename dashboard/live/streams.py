@@ -94,7 +94,8 @@ class Stream:
             )
         )
         reading.add_done_callback(_retrieve_exception)
-        return await asyncio.shield(reading)
+        await asyncio.wait({reading})
+        return reading.result()
 
     def _hello(self, event_id: EventId) -> bytes:
         data = orjson.dumps(

@@ -6,11 +6,15 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from elections.locks import Lock, key_of, lock_until_commit, share_until_commit
+from elections.locks import Lock, key_of, lock_until_commit, try_share_until_commit
+from metrics.services.updates import NotNow
 from metrics.sql import statements
 from transactions.deltas import minutes_exact_since
 
 ONE_HOUR = timedelta(hours=1)
+# Four weeks: longer than people vote. The server has room for some thousand locks.
+LOCKED_HOURS = 4 * 7 * 24
+DELETED_SECONDS = 1.0
 # A ledger that was loaded a minute ago has the planner's statistics of an empty one: a
 # nested loop over it and its constituencies would take minutes instead of a second.
 NO_NESTED_LOOP, NESTED_LOOP = (
@@ -30,6 +34,9 @@ class SeriesService:
         An hour that begins between two hours of UTC stands for both that it touches.
         What the retention of MinuteStats holds is read from there, older hours from the
         ledger, in one read for all of them.
+
+        Raises:
+            NotNow: the election is being deleted.
         """
         wanted = _utc_hours(hours)
         if not wanted:
@@ -44,10 +51,12 @@ class SeriesService:
             "past_end": past[-1] + ONE_HOUR if past else None,
         }
         with transaction.atomic():
-            share_until_commit(Lock.SERIES, election_id)
-            # Before the count: it then sees what the holder before has counted, and a
-            # worker that counted less cannot be the last to write. By the hour, because
-            # the live ones must not wait for a read of the whole ledger.
+            # Not waited for: a deletion waits for what this worker has in hand.
+            if not try_share_until_commit(Lock.SERIES, election_id):
+                raise NotNow("The election is being deleted.", seconds=DELETED_SECONDS)
+            # In a statement of its own: the next one then sees what the holder before
+            # has counted, and a worker that counted less cannot be the last to write. By
+            # the hour: live ones do not wait for a read of the whole ledger.
             lock_until_commit(Lock.SERIES_HOUR, *_lock_keys(election_id, wanted))
             with connection.cursor() as cursor:
                 cursor.execute(NO_NESTED_LOOP)
@@ -58,11 +67,12 @@ class SeriesService:
 
 
 def _lock_keys(election_id: int, hours: Iterable[datetime]) -> set[int]:
-    """Return what to lock these hours by.
+    """Return what to lock these hours of UTC by.
 
-    The same again after a week: the server has room for so many locks only.
+    Hours that are `LOCKED_HOURS` apart share a key.
     """
-    return {key_of(f"{election_id} {hour:%w %H}") for hour in hours}
+    numbers = {int(hour.timestamp()) // 3_600 % LOCKED_HOURS for hour in hours}
+    return {key_of(f"{election_id} {number}") for number in numbers}
 
 
 def _utc_hours(hours: Iterable[datetime]) -> list[datetime]:

@@ -100,9 +100,10 @@ def refresh_members(update: ClaimedUpdate, now: datetime) -> None:
                 "now": now,
             },
         )
-    if is_all and (hours := update_queries.hours_of_election(election_id)):
+    if is_all:
+        hours = update_queries.hours_of_election(election_id)
         MetricsUpdateService().enqueue(
-            [Request(f"history:{election_id}", hours)],
+            _counts_of_minutes(election_id, hours, now),
             trigger=UpdateTrigger.MANUAL,
             now=now,
         )
@@ -167,11 +168,23 @@ def _enqueue_dependents(
 def _dependents(
     election_id: int, hours: Collection[datetime], now: datetime
 ) -> Iterator[Request]:
+    yield Request(f"totals:{election_id}", (), ELECTION_DELAY_SECONDS)
+    yield from _counts_of_minutes(
+        election_id, hours, now, ELECTION_DELAY_SECONDS, HISTORY_DELAY_SECONDS
+    )
+
+
+def _counts_of_minutes(
+    election_id: int,
+    hours: Collection[datetime],
+    now: datetime,
+    recent_delay_seconds: float = 0,
+    past_delay_seconds: float = 0,
+) -> Iterator[Request]:
     kept_since = minutes_exact_since(now)
     recent = sorted(hour for hour in hours if hour >= kept_since)
     past = sorted(hour for hour in hours if hour < kept_since)
-    yield Request(f"totals:{election_id}", (), ELECTION_DELAY_SECONDS)
     if recent:
-        yield Request(f"series:{election_id}", recent, ELECTION_DELAY_SECONDS)
+        yield Request(f"series:{election_id}", recent, recent_delay_seconds)
     if past:
-        yield Request(f"history:{election_id}", past, HISTORY_DELAY_SECONDS)
+        yield Request(f"history:{election_id}", past, past_delay_seconds)

@@ -11,11 +11,16 @@ from elections.locks import (
     key_of,
     lock_session,
     lock_until_commit,
-    share_until_commit,
     try_lock_until_commit,
+    try_share_until_commit,
     unlock_session,
 )
-from tests.beside import elsewhere
+from tests.beside import (
+    DEADLINE_SECONDS,
+    beside,
+    elsewhere,
+    wait_until_somebody_waits,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,20 +81,36 @@ def test_one_lock_with_many_keys():
         assert elsewhere(lambda: is_alone(Lock.SERIES_HOUR, 4))
 
 
+def test_many_keys_are_waited_for_in_their_order():
+    """Who waits for the first has none of the others that somebody may wait for."""
+
+    def lock_both():
+        with transaction.atomic():
+            lock_until_commit(Lock.SERIES_HOUR, 9, 5)
+
+    with transaction.atomic():
+        lock_until_commit(Lock.SERIES_HOUR, 5)
+        other = beside(lock_both)
+        wait_until_somebody_waits()
+        assert elsewhere(lambda: is_alone(Lock.SERIES_HOUR, 9))
+    other.result(DEADLINE_SECONDS)
+
+
 def test_many_share_a_lock_that_nobody_has_alone_meanwhile():
     def share():
         with transaction.atomic():
-            share_until_commit(Lock.SERIES, 3)
-            return True
+            return try_share_until_commit(Lock.SERIES, 3)
 
     with transaction.atomic():
-        share_until_commit(Lock.SERIES, 3)
+        assert try_share_until_commit(Lock.SERIES, 3)
         assert elsewhere(share)
         assert not elsewhere(lambda: is_alone(Lock.SERIES, 3))
+    with alone(Lock.SERIES, 3):
+        assert not elsewhere(share)
 
 
 @pytest.mark.parametrize(
-    "take", [lock_until_commit, share_until_commit, try_lock_until_commit]
+    "take", [lock_until_commit, try_lock_until_commit, try_share_until_commit]
 )
 def test_a_lock_of_a_transaction_is_refused_outside_one(take):
     with pytest.raises(NotInTransaction):

@@ -11,7 +11,7 @@ from elections.locks import Lock, NotInTransaction, lock_until_commit
 from elections.models import Constituency, Election, Region
 from metrics.models import Discrepancy, ElectionMinute, MetricsUpdate, MinuteStats
 from metrics.services import MetricsUpdateService, Request
-from metrics.services.series import SeriesService
+from metrics.services.series import LOCKED_HOURS, SeriesService
 from tests.beside import DEADLINE_SECONDS, beside, elsewhere, wait_until_somebody_waits
 from tests.oracle import Figures
 from tests.tables import COUNTS, DAY
@@ -211,7 +211,8 @@ def test_the_locks_come_before_the_count_and_all_hours_take_one_statement(
     # One reads and writes, between the setting of the planner and its end.
     begun = " ".join(words.split()[0] for words in said)
     assert begun == "SELECT SELECT SET -- SET"
-    assert all(words.startswith("SELECT pg_advisory_xact_lock") for words in said[:2])
+    assert said[0].startswith("SELECT pg_try_advisory_xact_lock_shared")
+    assert said[1].startswith("SELECT pg_advisory_xact_lock")
     assert "FOR UPDATE" not in said[3]
     assert series() == EXPECTED
 
@@ -277,7 +278,7 @@ def test_the_locks_of_however_many_hours_have_room(two_contracts):
             "WHERE locktype = 'advisory' AND classid = %s",
             [int(Lock.SERIES_HOUR)],
         )
-        assert cursor.fetchone() == (24 * 7,)
+        assert cursor.fetchone() == (LOCKED_HOURS,)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -386,9 +387,7 @@ def test_old_hours_wait_while_another_worker_is_at_something_long(load_at):
 
     with transaction.atomic():
         lock_until_commit(Lock.LONG_UPDATE)
-        assert (
-            elsewhere(lambda: service.process(limit=10, clock=lambda: LATER).done) == 1
-        )
+        elsewhere(lambda: service.process(limit=10, clock=lambda: LATER))
         waiting = MetricsUpdate.objects.get()
         assert (waiting.status, waiting.attempts) == ("failed", 0)
         assert "Another worker" in waiting.error
@@ -398,3 +397,51 @@ def test_old_hours_wait_while_another_worker_is_at_something_long(load_at):
     assert [row.minute for row in ElectionMinute.objects.all()] == [
         NINE + timedelta(minutes=10)
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("who", "reason"), [("deletes", "being deleted"), ("counts", "is locked")]
+)
+def test_hours_that_another_has_locked_are_counted_a_moment_later(load_at, who, reason):
+    load_at(hour_file("09:00", vote("v1", "09:10")))
+    election = Election.objects.get(slug="duma")
+    service = MetricsUpdateService()
+    MetricsUpdate.objects.all().delete()
+    with transaction.atomic():
+        service.enqueue(
+            [Request(f"series:{election.pk}", [NINE])], trigger="scheduled", now=NOON
+        )
+
+    with transaction.atomic():
+        if who == "deletes":
+            lock_until_commit(Lock.SERIES, election.pk)
+        else:
+            rebuild(NINE)
+        elsewhere(lambda: service.process(limit=10, clock=lambda: NOON))
+        waiting = MetricsUpdate.objects.get()
+        transaction.set_rollback(True)
+
+    assert (waiting.status, waiting.attempts) == ("failed", 0)
+    assert reason in waiting.error
+    service.process(limit=10, clock=lambda: NOON + timedelta(seconds=2))
+    assert series().keys() == {"09:10"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refresh_by_hand_counts_live_hours_apart_from_old_ones(
+    two_contracts, load_at
+):
+    """Who counts the old ones has their locks for as long as it reads the ledger."""
+    load_at(*morning())
+    MetricsUpdate.objects.all().delete()
+    service = MetricsUpdateService()
+    # A day later, when nine o'clock is older than minutes are kept, and ten is not.
+    now = NINE + 24.5 * HOUR
+    service.request_by_hand([Request(f"election:{two_contracts.pk}")], now=now)
+
+    service.process(limit=1, clock=lambda: now)
+
+    asked = dict(MetricsUpdate.objects.values_list("scope", "hours"))
+    assert asked[f"series:{two_contracts.pk}"] == [TEN]
+    assert asked[f"history:{two_contracts.pk}"] == [NINE]
