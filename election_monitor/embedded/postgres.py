@@ -39,6 +39,9 @@ SETTINGS = {
     "jit": "off",
     # A worker that was killed in a long statement holds its locks for no longer.
     "client_connection_check_interval": "10s",
+    # One that was stopped in mid-transaction, or sleeps with its machine, holds its
+    # locks for no longer.
+    "idle_in_transaction_session_timeout": "60s",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # The level above ERROR: clients hear of their errors, and the log stays short.

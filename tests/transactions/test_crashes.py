@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -230,6 +231,42 @@ def test_ctrl_c_finishes_the_chunk_in_hand_and_the_next_run_the_rest(
     exact(election, FILE)
 
 
+@contextmanager
+def short_stillness():
+    """Let the server end new sessions that stand still in a transaction for a second."""
+    name = connection.settings_dict["NAME"]
+    change = f'ALTER DATABASE "{name}" {{}} idle_in_transaction_session_timeout'
+    with connection.cursor() as cursor:
+        cursor.execute(change.format("SET") + " = '1s'")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(change.format("RESET"))
+
+
+def test_a_loader_that_is_stopped_in_mid_chunk_holds_up_nobody_and_goes_on_later(
+    election, load, command
+):
+    """Somebody pressed Ctrl-Z, or its machine sleeps."""
+    load(BEFORE)
+    with short_stillness():
+        with holding(ten_oclock()):
+            stopped = command()
+            wait_until_blocked(stopped)
+            stopped.send_signal(signal.SIGSTOP)
+        # Its session has the lock now, and nobody to go on.
+        status, told = finish(command())
+        exact(election, FILE)
+        stopped.send_signal(signal.SIGCONT)
+        later_status, later_told = finish(stopped)
+
+    assert (status, later_status) == (0, 0)
+    assert told["rows_read"] == later_told["rows_read"] == 6
+    assert told["accepted"] + later_told["accepted"] == 6
+    exact(election, FILE)
+
+
 # A connection that breaks -------------------------------------------------------------
 
 
@@ -371,8 +408,23 @@ def refusing_from(number, original=HourlyStatsService.apply):
     return apply
 
 
+def terminate():
+    """End the session of this thread, as a restart of the server does."""
+    pid = connection.connection.info.backend_pid
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def stand_still():
+    """Do nothing in an open transaction until the server ends the session."""
+    raw = connection.connection
+    raw.execute("SET idle_in_transaction_session_timeout = 1")
+    assert select.select([raw.fileno()], [], [], DEADLINE_SECONDS)[0]
+
+
+@pytest.mark.parametrize("lose", [terminate, stand_still])
 def test_whatever_statement_meets_a_lost_connection_the_import_goes_on(
-    election, load, write, monkeypatch
+    election, load, write, monkeypatch, lose
 ):
     """Also between two chunks: looking up, recording what is repeated or unusable."""
     monkeypatch.setattr("transactions.loader.patience.FIRST_PAUSE_SECONDS", 0)
@@ -388,7 +440,7 @@ def test_whatever_statement_meets_a_lost_connection_the_import_goes_on(
         load(first)
         files = write(first, second, second, gone, waiting)
         Path(files[3].path).unlink()
-        with connection_lost_at(len(told) + 1) as lost:
+        with connection_lost_at(len(told) + 1, lose) as lost:
             done = ImportService().refuse_files([UnusableFile(known, "odd", "Odd.")])
             done += ImportService().import_files(files)
         told.append(done)
@@ -400,21 +452,23 @@ def test_whatever_statement_meets_a_lost_connection_the_import_goes_on(
         assert ImportBatch.objects.get(name=known).error_code == "odd"
         assert Transaction.objects.filter(constituency__contract_id=known).count() == 2
 
-    assert len(told) > 20
+    assert len(told) > 10
     assert {(done.files, done.accepted, done.rows_read) for done in told} == {(6, 1, 3)}
 
 
 @contextmanager
-def connection_lost_at(number):
-    """End the session of this thread before its n-th statement; yield what met that."""
+def connection_lost_at(number, lose):
+    """Lose the session of this thread before its n-th statement; yield what met that.
+
+    Outside of a transaction nobody is ended for standing still.
+    """
     statements, lost = itertools.count(1), []
 
     def execute_or_lose(execute, sql, params, many, context):
-        if next(statements) == number:
+        can_be_lost = lose is terminate or connection.in_atomic_block
+        if can_be_lost and next(statements) == number:
             lost.append(sql)
-            with psycopg.connect(**connection.get_connection_params()) as other:
-                pid = connection.connection.info.backend_pid
-                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            lose()
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(execute_or_lose):

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from io import StringIO
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from elections.models import Constituency, Election, Region
@@ -359,6 +361,21 @@ def test_a_dry_run_leaves_an_interrupted_batch_as_it_is(load, settings):
     ImportService(is_trial=True).import_files([])
 
     assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dry_run_may_read_for_long_between_its_statements(election, write):
+    """The database ends others that do nothing in a transaction, after a minute."""
+    files = write(hour_file("09:00", vote("v1")), hour_file("10:00", vote("v2")))
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = 50")
+    try:
+        trial = ImportService(is_trial=True)
+        summary = trial.import_files(files, on_file=lambda: time.sleep(0.2))
+    finally:
+        connection.close()
+
+    assert summary.accepted == 2
 
 
 # The command ------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from elections.clock import Clock
@@ -130,6 +130,9 @@ class ImportService:
             yield
             return
         with transaction.atomic():
+            with connection.cursor() as cursor:
+                # It reads files between its statements, for as long as that takes.
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield
             transaction.set_rollback(True)
         # What was created for the trial is gone again.
