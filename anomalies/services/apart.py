@@ -6,7 +6,7 @@ from typing import TypeVar
 import structlog
 
 from anomalies.rules.findings import Unverifiable
-from transactions.loader.patience import DATABASE_AWAY
+from elections.database import DATABASE_AWAY
 
 logger = structlog.get_logger(__name__)
 

@@ -10,9 +10,10 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from tqdm import tqdm
 
+from elections.database import DATABASE_AWAY
 from elections.models import Election
 
 
@@ -39,7 +40,7 @@ class MonitorCommand(BaseCommand):
             if self.needs_tables:
                 make_tables()
             return super().execute(*args, **options)
-        except (OperationalError, InterfaceError) as error:
+        except DATABASE_AWAY as error:
             raise CommandError(
                 f"The database does not answer: {str(error).strip()}. What was committed "
                 "stays; run the command again."

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import orjson
 from django.core.files import File
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.utils import timezone
 
+from elections.database import DATABASE_AWAY
 from transactions.services import (
     ConstituencyGone,
     import_paths,
@@ -41,7 +42,7 @@ def main() -> None:
     while True:
         try:
             loader.deliver()
-        except (OperationalError, InterfaceError, ConstituencyGone) as error:
+        except (*DATABASE_AWAY, ConstituencyGone) as error:
             print(f"Goes on after: {error}", flush=True)  # noqa: T201
             connection.close()
             time.sleep(PAUSE_SECONDS)

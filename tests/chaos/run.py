@@ -11,8 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from celery import current_app
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
+from elections.database import DATABASE_AWAY
 from tests.chaos import faults
 from tests.chaos.services import ROOT, Stage, add_programs, say
 from tests.chaos.verdict import (
@@ -41,15 +42,17 @@ LAST_SECONDS = 10.0
 LAST_TRIES = 3
 BEAT_EVERY_SECONDS = 10.0
 SHOWN = 60
+STOOD_STILL = "terminating connection due to idle-in-transaction timeout"
 REFUSED = re.compile(
-    r"django\.db\.utils\.(Integrity|Programming|Data|Internal)Error|.*deadlock detected"
+    r"django\.db\.utils\.(Integrity|Programming|Data|Internal)Error"
+    rf"(?!: {STOOD_STILL})|.*deadlock detected"
 )
 IS_ERROR = re.compile(r"[\w.]+(Error|Exception|Gone|Deadlock\w+|Violation)\b")
 # What PostgreSQL, Redis and processes that are killed make others say.
 EXPECTED_ERRORS = re.compile(
     r"OperationalError|InterfaceError|AdminShutdown|Connection\w*Error|TimeoutError"
     r"|WorkerLostError|SchedulingError|BrokenPipeError|FileNotFoundError|CommandError"
-    r"|pop from empty list|no attribute 'hostname'"
+    rf"|pop from empty list|no attribute 'hostname'|{STOOD_STILL}"
 )
 
 
@@ -121,7 +124,7 @@ class Run:
         """Compare the database with itself in the middle of it all."""
         try:
             found = list(unexplained())
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             return
         finally:
             connection.close()

@@ -11,12 +11,13 @@ from django.db import (
     transaction,
 )
 
+from elections.database import DATABASE_AWAY
 from elections.locks import lock_constituencies
 from elections.models import Constituency
 from transactions.deltas import LedgerChange, minutes_written_since
 from transactions.loader import contributions, ledger, records
 from transactions.loader.chunk import Chunk
-from transactions.loader.patience import DATABASE_AWAY, patiently
+from transactions.loader.patience import patiently
 from transactions.loader.plan import Plan, make_plan
 from transactions.loader.records import PartCounts
 from transactions.models import ImportBatch

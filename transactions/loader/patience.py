@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import connection
+
+from elections.database import DATABASE_AWAY
 
 logger = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
-
-# InternalError among others of a session that was ended because it stood still.
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 # A deadlock or a restart of the server passes within seconds; five tries wait for 31.
 ATTEMPTS = 6

@@ -14,6 +14,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from elections.clock import Clock
+from elections.database import DATABASE_AWAY
 from elections.locks import Lock, alone
 from metrics.models import UpdateStatus
 from metrics.services.updates.claims import ClaimedUpdate, finish, hold, in_hand
@@ -24,7 +25,6 @@ from metrics.services.updates.handlers import (
     takes_long,
 )
 from metrics.services.wake_up import wake_worker
-from transactions.loader.patience import DATABASE_AWAY
 
 logger = structlog.get_logger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
+from elections.database import DATABASE_AWAY
 from elections.management.base import MonitorCommand, StopRequest, valid_slug
 from elections.models import Election
 from elections.services import RegistryService
-from transactions.loader.patience import DATABASE_AWAY
 from transactions.services import ConstituencyGone, FolderWatch
 
 EXIT_LOOK = 3
