@@ -77,7 +77,8 @@ def delete_simulated_election(
     """
     # Before it holds up those who count a real one.
     election = _simulated(Election.objects.all(), slug)
-    with transaction.atomic(), pgtrigger.ignore(*GUARDS):
+    # In this order: it asks the database at its end, which a failed transaction refuses.
+    with pgtrigger.ignore(*GUARDS), transaction.atomic():
         # First, as the worker does: it meets the election's row only when it commits.
         lock_until_commit(Lock.SERIES, election.pk)
         lock_until_commit(Lock.ALERTS, election.pk)

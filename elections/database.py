@@ -1,7 +1,15 @@
 """Errors that say that the database is away, not that something is wrong."""
 
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import InterfaceError, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
 
-# An InternalError is what whose session was ended hears, because it did nothing for long
-# in an open transaction.
-DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+
+def is_away(error: Exception) -> bool:
+    """Tell whether what failed may be tried again: a lost connection, a deadlock.
+
+    Also of a session that was ended because it stood still in a transaction, which Django
+    takes for an internal error.
+    """
+    return isinstance(error, OperationalError | InterfaceError) or isinstance(
+        error.__cause__, IdleInTransactionSessionTimeout
+    )

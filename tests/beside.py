@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar
 
@@ -34,7 +34,10 @@ def elsewhere(job: Callable[[], Answer]) -> Answer:
 
 
 def at_once(*jobs: Callable[[], Answer]) -> list[Answer]:
-    """Let jobs start together; return their answers, or raise what one of them raised."""
+    """Let jobs start together; return their answers, or raise what the first one raised.
+
+    All have ended then.
+    """
     start = threading.Barrier(len(jobs))
 
     def run(job: Callable[[], Answer]) -> Answer:
@@ -42,6 +45,7 @@ def at_once(*jobs: Callable[[], Answer]) -> list[Answer]:
         return job()
 
     begun = [beside(partial(run, job)) for job in jobs]
+    wait(begun, DEADLINE_SECONDS)
     return [job.result(DEADLINE_SECONDS) for job in begun]
 
 

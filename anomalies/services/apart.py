@@ -6,7 +6,7 @@ from typing import TypeVar
 import structlog
 
 from anomalies.rules.findings import Unverifiable
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 
 logger = structlog.get_logger(__name__)
 
@@ -29,10 +29,10 @@ class Apart:
             return None
         try:
             return work()
-        except DATABASE_AWAY:
-            # No fault of the rules: the update is tried again.
-            raise
-        except Exception:
+        except Exception as error:
+            if is_away(error):
+                # No fault of the rules: the update is tried again.
+                raise
             # Whatever a rule runs into: the others still look, and staff see that it did not.
             logger.exception("Rules failed", rules=rules, election_id=self.election_id)
             self._failed |= dict.fromkeys(rules)

@@ -10,10 +10,10 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection
+from django.db import Error, connection
 from tqdm import tqdm
 
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 from elections.models import Election
 
 
@@ -40,7 +40,9 @@ class MonitorCommand(BaseCommand):
             if self.needs_tables:
                 make_tables()
             return super().execute(*args, **options)
-        except DATABASE_AWAY as error:
+        except Error as error:
+            if not is_away(error):
+                raise
             raise CommandError(
                 f"The database does not answer: {str(error).strip()}. What was committed "
                 "stays; run the command again."

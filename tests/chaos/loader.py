@@ -18,7 +18,7 @@ from django.core.files import File
 from django.db import connection
 from django.utils import timezone
 
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 from transactions.services import (
     ConstituencyGone,
     import_paths,
@@ -42,13 +42,13 @@ def main() -> None:
     while True:
         try:
             loader.deliver()
-        except (*DATABASE_AWAY, ConstituencyGone) as error:
-            print(f"Goes on after: {error}", flush=True)  # noqa: T201
+        except Exception as error:  # noqa: BLE001 - the run tells of it, and goes on
+            if is_away(error) or isinstance(error, ConstituencyGone):
+                print(f"Goes on after: {error}", flush=True)  # noqa: T201
+            else:
+                print(f"UNEXPECTED {traceback.format_exc()}", flush=True)  # noqa: T201
             connection.close()
             time.sleep(PAUSE_SECONDS)
-        except Exception:  # noqa: BLE001 - the run tells of it, and goes on
-            print(f"UNEXPECTED {traceback.format_exc()}", flush=True)  # noqa: T201
-            connection.close()
 
 
 class Loader:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from celery import current_app
-from django.db import connection
+from django.db import Error, connection
 
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 from tests.chaos import faults
 from tests.chaos.services import ROOT, Stage, add_programs, say
 from tests.chaos.verdict import (
@@ -124,8 +124,10 @@ class Run:
         """Compare the database with itself in the middle of it all."""
         try:
             found = list(unexplained())
-        except DATABASE_AWAY:
-            return
+        except Error as error:
+            if is_away(error):
+                return
+            raise
         finally:
             connection.close()
         for wrong in found:

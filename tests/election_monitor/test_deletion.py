@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DataError, connection
 
 from election_monitor.deletion import KINDS, delete_simulated_election
 from elections.models import Constituency, Election
@@ -47,6 +48,20 @@ def test_the_progress_counts_every_kind_of_rows(loaded):
     delete_simulated_election("duma", on_done=lambda: steps.append(1))
 
     assert len(steps) == KINDS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_fails_on_the_way_is_told_and_undone(loaded):
+    Election.objects.update(is_simulated=True)
+
+    def fail():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+    with pytest.raises(DataError, match="division by zero"):
+        delete_simulated_election("duma", on_done=fail)
+
+    assert Transaction.objects.count() == 2
 
 
 def test_a_real_election_is_refused(loaded):

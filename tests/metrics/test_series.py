@@ -387,7 +387,8 @@ def test_old_hours_wait_while_another_worker_is_at_something_long(load_at):
 
     with transaction.atomic():
         lock_until_commit(Lock.LONG_UPDATE)
-        elsewhere(lambda: service.process(limit=10, clock=lambda: LATER))
+        made = elsewhere(lambda: service.process(limit=10, clock=lambda: LATER))
+        assert (made.done, made.failed) == (1, [])
         waiting = MetricsUpdate.objects.get()
         assert (waiting.status, waiting.attempts) == ("failed", 0)
         assert "Another worker" in waiting.error

@@ -16,7 +16,13 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from elections.locks import Lock, alone
 from elections.models import Constituency
-from tests.beside import DEADLINE_SECONDS, beside, wait_until, waiting_sessions
+from tests.beside import (
+    DEADLINE_SECONDS,
+    beside,
+    elsewhere,
+    wait_until,
+    waiting_sessions,
+)
 from tests.transactions.conftest import environment_of_test_database
 from tests.transactions.lines import BROKEN, content, hour_file, vote
 from tests.transactions.test_uploads_api import (
@@ -36,7 +42,7 @@ from transactions import tasks
 from transactions.loader import Loader
 from transactions.models import ImportBatch, Upload
 from transactions.services import load_upload, resume_uploads
-from transactions.services.intake import mark_interrupted
+from transactions.services.intake import Deliveries, mark_interrupted
 from transactions.services.uploads import MAX_ATTEMPTS, RESEND_AFTER
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +113,37 @@ def test_an_upload_that_was_cut_off_is_finished_and_counts_each_row_once(
     assert counts(after) == (9, 7, 1, 0, 1)
     assert stored_files() == []
     assert Constituency.objects.get().transaction_count == 7
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("window", "is_committed"), [(300, False), (1, True)])
+@pytest.mark.parametrize("chunks", range(5))
+def test_who_lost_an_upload_with_its_connection_leaves_it_alone(
+    upload, poll, settings, monkeypatch, chunks, window, is_committed
+):
+    """It was stopped, or the database restarted, and another took the upload up."""
+    settings.CHUNK_ROWS = 2
+    settings.CHUNK_FILES = 1
+    monkeypatch.setattr(Deliveries, "WINDOW_FILES", window)
+    later = hour_file("13:00", vote("x", "13:10", key="x"))
+    told = upload("day.zip", zipped(NINE, hour_file("08:00"), LONG, later))
+    load_chunk, numbers = Loader.load, iter(range(1_000))
+
+    def load(loader, chunk):
+        is_last = next(numbers) == chunks
+        result = load_chunk(loader, chunk) if is_committed else None
+        if is_last:
+            connection.close()
+            elsewhere(lambda: load_upload(told["id"], clock=timezone.now))
+        return result or load_chunk(loader, chunk)
+
+    monkeypatch.setattr(Loader, "load", load)
+    load_upload(told["id"], clock=timezone.now)
+
+    after = poll(told)
+    assert (after["status"], after["files"], after["files_done"]) == ("loaded", 4, 4)
+    assert counts(after) == (10, 8, 1, 0, 1)
+    assert Constituency.objects.get().transaction_count == 8
 
 
 def test_progress_shows_while_it_is_loaded(upload, poll, settings, monkeypatch):

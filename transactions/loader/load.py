@@ -1,17 +1,13 @@
 """Load a chunk: lock, write, announce, account for it, commit."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
-from django.db import (
-    IntegrityError,
-    connection,
-    transaction,
-)
+from django.db import Error, IntegrityError, connection, transaction
 
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 from elections.locks import lock_constituencies
 from elections.models import Constituency
 from transactions.deltas import LedgerChange, minutes_written_since
@@ -52,11 +48,15 @@ class ChunkResult:
 class Loader:
     """Loads chunks into the ledger, each exactly once whatever happens to the connection.
 
-    With `is_trial` the caller has a transaction open and will roll it back.
+    With `is_trial` the caller has a transaction open and will roll it back. `guard` is
+    called in the transaction of each chunk; what it raises undoes the chunk.
     """
 
-    def __init__(self, *, is_trial: bool = False) -> None:
+    def __init__(
+        self, *, is_trial: bool = False, guard: Callable[[], object] = lambda: None
+    ) -> None:
         self.is_trial = is_trial
+        self._guard = guard
         # Whether ids and voters are likely to be known: then it is cheaper to ask
         # first than to have the database object.
         self._ask_about_all = False
@@ -85,8 +85,8 @@ class Loader:
         try:
             with transaction.atomic(durable=not self.is_trial):
                 result = self._write(chunk, frame)
-        except DATABASE_AWAY:
-            if result is None or self.is_trial:
+        except Error as error:
+            if result is None or self.is_trial or not is_away(error):
                 raise
             # The connection can break between the server's commit and its answer.
             self._unanswered = result
@@ -110,6 +110,7 @@ class Loader:
         # locks are free.
         if self._unanswered is not None and _is_committed(chunk):
             return self._unanswered
+        self._guard()
         plan = self._append(frame)
         changes = _settle_known(chunk, plan)
         deltas = contributions.hour_deltas(changes, _zones(chunk.places))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-from django.db import connection
+from django.db import Error, connection
 
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 
 logger = structlog.get_logger(__name__)
 
@@ -29,7 +29,9 @@ def patiently(do: Callable[[], Answer]) -> Answer:
     for attempt in range(1, ATTEMPTS):
         try:
             return do()
-        except DATABASE_AWAY as error:
+        except Error as error:
+            if not is_away(error):
+                raise
             logger.warning("The database is away", attempt=attempt, error=str(error))
             connection.close()
             time.sleep(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))

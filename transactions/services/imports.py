@@ -61,7 +61,8 @@ class ImportService:
     done and undone again, window by window: the figures say what an import would do.
     `is_stopped` is asked between files and pieces of files; what is committed stays.
     Batches of files that an upload brought become members of `upload`. `on_record` is
-    given each file with its batch, whose fate may be open still.
+    given each file with its batch, whose fate may be open still. `guard` is called in each
+    transaction; what it raises ends the import.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ImportService:
         clock: Clock = timezone.now,
         upload: ImportBatch | None = None,
         on_record: OnRecord = ignore_record,
+        guard: Callable[[], object] = lambda: None,
     ) -> None:
         self._upload_id = upload.pk if upload else None
         self._on_record = on_record
@@ -80,11 +82,12 @@ class ImportService:
         self._is_trial = is_trial
         self._is_stopped = is_stopped
         self._clock = clock
+        self._guard = guard
         self._places = Places(election)
         self._summary = ImportSummary()
         self._unchanged: list[ImportBatch] = []
         self._assembly = Assembly(
-            Loader(is_trial=is_trial),
+            Loader(is_trial=is_trial, guard=guard),
             chunk_rows=settings.CHUNK_ROWS,
             chunk_files=settings.CHUNK_FILES,
             clock=clock,
@@ -131,8 +134,10 @@ class ImportService:
             return
         with transaction.atomic():
             with connection.cursor() as cursor:
-                # It reads files between its statements, for as long as that takes.
-                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                # It reads files between its statements, some of them for minutes.
+                cursor.execute(
+                    "SET LOCAL idle_in_transaction_session_timeout = '15min'"
+                )
             yield
             transaction.set_rollback(True)
         # What was created for the trial is gone again.
@@ -164,7 +169,12 @@ class ImportService:
 
         Not in a trial: its transaction is gone with the connection.
         """
-        return do() if self._is_trial else patiently(do)
+        return do() if self._is_trial else patiently(partial(self._guarded, do))
+
+    def _guarded(self, do: Callable[[], Answer]) -> Answer:
+        with transaction.atomic():
+            self._guard()
+            return do()
 
     def _record_unchanged(self) -> None:
         ids = [record.pk for record in self._unchanged]

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.files import File
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from kombu.exceptions import OperationalError as BrokerAway
 
 from elections.clock import Clock
@@ -43,6 +44,10 @@ MAX_NAME_BYTES = 255
 
 class UnusableName(ValueError):
     """A file cannot be stored under its name; the message says why."""
+
+
+class TakenUp(RuntimeError):
+    """Another worker has begun to load an upload anew."""
 
 
 def receive_upload(
@@ -88,19 +93,25 @@ def receive_upload(
 def load_upload(batch_id: int, *, clock: Clock) -> None:
     """Load an upload that is queued, or whose loading was cut off.
 
-    Safe to call again, at any time and by several workers: one of them loads.
+    Safe to call again, at any time and by several workers: one of them loads. One that
+    lost its connection may lose the upload to another; it then leaves it alone.
 
     Raises:
         OperationalError: the database stayed away. It is tried again later.
     """
     with alone(Lock.RUNNING_BATCH, batch_id) as is_alone:
-        upload = _open_uploads().filter(pk=batch_id).first() if is_alone else None
+        upload = _begin(batch_id) if is_alone else None
         if upload is None:
             logger.info("The upload is loaded, or being loaded", batch=batch_id)
             return
-        Upload.objects.filter(pk=batch_id).update(attempts=F("attempts") + 1)
-        end_upload(batch_id, Verdict(BatchStatus.RUNNING))
-        end_upload(batch_id, _load(upload, clock), now=clock())
+        try:
+            verdict = _load(upload, clock)
+            with transaction.atomic():
+                _hold(upload)
+                end_upload(batch_id, verdict, now=clock())
+        except TakenUp:
+            logger.warning("Another worker has taken up the upload", batch=batch_id)
+            return
         _remove_file(upload)
 
 
@@ -183,11 +194,36 @@ def _loaded_uploads_with_file() -> "QuerySet[Upload]":
     return loaded.exclude(batch__source_path="")
 
 
+def _begin(batch_id: int) -> Upload | None:
+    """Return an upload for another attempt; None where it is loaded already."""
+    with transaction.atomic():
+        # In a statement of its own: the next one then sees how another attempt ended.
+        Upload.objects.select_for_update().filter(pk=batch_id).first()
+        upload = _open_uploads().filter(pk=batch_id).first()
+        if upload is not None:
+            upload.attempts += 1
+            upload.save(update_fields=["attempts"])
+            end_upload(batch_id, Verdict(BatchStatus.RUNNING))
+    return upload
+
+
+def _hold(upload: Upload) -> None:
+    """Keep this attempt the last one until the transaction ends.
+
+    Raises:
+        TakenUp: a later one was begun.
+    """
+    same = Upload.objects.select_for_update(no_key=True)
+    # Not exists(), which locks nothing.
+    if same.filter(pk=upload.pk, attempts=upload.attempts).first() is None:
+        raise TakenUp
+
+
 def _load(upload: Upload, clock: Clock) -> Verdict:
     """Load what an upload holds and return what came of it."""
     path = Path(upload.batch.source_path)
     election = Election.objects.filter(slug=upload.election).first()
-    if upload.attempts >= MAX_ATTEMPTS:
+    if upload.attempts > MAX_ATTEMPTS:
         return _failure(
             "loading_ends_early",
             f"Its loading ended {MAX_ATTEMPTS} times before it was done, the log says "
@@ -202,7 +238,12 @@ def _load(upload: Upload, clock: Clock) -> Verdict:
     Upload.objects.filter(pk=upload.pk).update(
         files=len(found.files) + len(found.unusable)
     )
-    service = ImportService(election=election, clock=clock, upload=upload.batch)
+    service = ImportService(
+        election=election,
+        clock=clock,
+        upload=upload.batch,
+        guard=partial(_hold, upload),
+    )
     service.refuse_files(_named_by_upload(found.unusable, path))
     # Files of several constituencies come last, as in any import.
     service.import_files(sorted(found.files, key=lambda file: not file.contract_id))

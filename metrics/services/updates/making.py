@@ -14,7 +14,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from elections.clock import Clock
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 from elections.locks import Lock, alone
 from metrics.models import UpdateStatus
 from metrics.services.updates.claims import ClaimedUpdate, finish, hold, in_hand
@@ -100,7 +100,7 @@ def _make(
     except NotNow as reason:
         return put_off(updates, reason, clock)
     except Exception as error:
-        if isinstance(error, DATABASE_AWAY) and not connection.is_usable():
+        if is_away(error) and not connection.is_usable():
             raise
         # Else a deadlock or a time-out: the server is there, these failed.
         fault = error

@@ -1,10 +1,12 @@
 """Workers that are killed, or slow, lose no update and keep none."""
 
+import select
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
+from elections.models import Constituency
 from metrics.models import MetricsUpdate, UpdateStatus
 from metrics.services.updates import LeaseLost, claims, handlers
 from tests.metrics.updates.queue import NOW, SERVICE, ask, process, statuses
@@ -43,6 +45,28 @@ class TestKilledWorkers:
             claims.finish([slow], clock.now)
 
         assert statuses() == [("test:1", "processing")]
+
+    def test_a_worker_whose_session_was_ended_tries_again(self, clock, monkeypatch):
+        """It was stopped in mid-transaction, or the server restarted."""
+        tried = []
+
+        def stand_still_once(update, now):
+            if not tried:
+                raw = connection.connection
+                raw.execute("SET idle_in_transaction_session_timeout = 1")
+                select.select([raw.fileno()], [], [])
+            tried.append(update.scope)
+            Constituency.objects.count()
+
+        monkeypatch.setitem(handlers._handlers, "test", stand_still_once)
+        ask("test:1")
+
+        assert process(clock).failed == ["test:1"]
+        clock.advance(seconds=3)
+        assert process(clock).done == 1
+
+        assert tried == ["test:1", "test:1"]
+        assert statuses() == [("test:1", "done")]
 
     def test_a_successor_takes_up_what_was_left_behind(self, made, clock):
         """Set back to pending beside it, the old row would break the unique index."""

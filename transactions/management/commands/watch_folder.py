@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import connection
+from django.db import Error, connection
 
-from elections.database import DATABASE_AWAY
+from elections.database import is_away
 from elections.management.base import MonitorCommand, StopRequest, valid_slug
 from elections.models import Election
 from elections.services import RegistryService
@@ -124,7 +124,9 @@ rejected or conflicting rows, vanished rows, waiting or failed files; 1 a fault
         while not stop.is_set():
             try:
                 self._look(watch, options)
-            except (*DATABASE_AWAY, ConstituencyGone, OSError) as error:
+            except (Error, ConstituencyGone, OSError) as error:
+                if isinstance(error, Error) and not is_away(error):
+                    raise
                 # What is not loaded is still there at the next look.
                 self.stderr.write(
                     f"{str(error).strip()} Looking again in {pause:.0f} s."
