@@ -375,57 +375,42 @@ def test_deleting_and_counting_do_not_deadlock(two_contracts, load_at):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_old_hours_wait_while_another_worker_is_at_something_long(load_at):
-    load_at(hour_file("09:00", vote("v1", "09:10")))
-    election = Election.objects.get(slug="duma")
-    service = MetricsUpdateService()
-    MetricsUpdate.objects.all().delete()
-    with transaction.atomic():
-        service.enqueue(
-            [Request(f"history:{election.pk}", [NINE])], trigger="scheduled", now=LATER
-        )
-
-    with transaction.atomic():
-        lock_until_commit(Lock.LONG_UPDATE)
-        made = elsewhere(lambda: service.process(limit=10, clock=lambda: LATER))
-        assert (made.done, made.failed) == (1, [])
-        waiting = MetricsUpdate.objects.get()
-        assert (waiting.status, waiting.attempts) == ("failed", 0)
-        assert "Another worker" in waiting.error
-        assert not ElectionMinute.objects.exists()
-
-    service.process(limit=10, clock=lambda: LATER + timedelta(seconds=2))
-    assert [row.minute for row in ElectionMinute.objects.all()] == [
-        NINE + timedelta(minutes=10)
-    ]
-
-
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("who", "reason"), [("deletes", "being deleted"), ("counts", "is locked")]
+    ("kind", "now", "other", "reason"),
+    [
+        ("history", LATER, "is at something long", "Another worker"),
+        ("series", NOON, "deletes the election", "being deleted"),
+        ("series", NOON, "counts this hour", "is locked"),
+    ],
 )
-def test_hours_that_another_has_locked_are_counted_a_moment_later(load_at, who, reason):
+def test_hours_that_another_keeps_are_counted_a_moment_later(
+    load_at, kind, now, other, reason
+):
     load_at(hour_file("09:00", vote("v1", "09:10")))
     election = Election.objects.get(slug="duma")
     service = MetricsUpdateService()
     MetricsUpdate.objects.all().delete()
     with transaction.atomic():
         service.enqueue(
-            [Request(f"series:{election.pk}", [NINE])], trigger="scheduled", now=NOON
+            [Request(f"{kind}:{election.pk}", [NINE])], trigger="scheduled", now=now
         )
+    begin = {
+        "is at something long": lambda: lock_until_commit(Lock.LONG_UPDATE),
+        "deletes the election": lambda: lock_until_commit(Lock.SERIES, election.pk),
+        "counts this hour": lambda: rebuild(NINE, now=now),
+    }[other]
 
     with transaction.atomic():
-        if who == "deletes":
-            lock_until_commit(Lock.SERIES, election.pk)
-        else:
-            rebuild(NINE)
-        elsewhere(lambda: service.process(limit=10, clock=lambda: NOON))
+        begin()
+        made = elsewhere(lambda: service.process(limit=10, clock=lambda: now))
         waiting = MetricsUpdate.objects.get()
         transaction.set_rollback(True)
 
+    assert (made.done, made.failed) == (1, [])
     assert (waiting.status, waiting.attempts) == ("failed", 0)
     assert reason in waiting.error
-    service.process(limit=10, clock=lambda: NOON + timedelta(seconds=2))
+    assert not ElectionMinute.objects.exists()
+    service.process(limit=10, clock=lambda: now + timedelta(seconds=2))
     assert series().keys() == {"09:10"}
 
 
