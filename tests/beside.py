@@ -1,5 +1,6 @@
-"""Jobs beside a test, each on a connection to the database of its own."""
+"""Jobs beside a test, each in a session of its own, and what befalls sessions."""
 
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -78,3 +79,10 @@ def waiting_sessions() -> set[int]:
 def wait_until_somebody_waits() -> set[int]:
     """Wait until other sessions wait for a lock of this one; return them."""
     return wait_until(waiting_sessions, "somebody waits for a lock of this session")
+
+
+def stand_still() -> None:
+    """Do nothing in an open transaction until the server ends the session."""
+    raw = connection.connection
+    raw.execute("SET idle_in_transaction_session_timeout = 1")
+    assert select.select([raw.fileno()], [], [], DEADLINE_SECONDS)[0]

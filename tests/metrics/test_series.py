@@ -274,8 +274,8 @@ def test_the_locks_of_however_many_hours_have_room(two_contracts):
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_locks "
-            "WHERE locktype = 'advisory' AND classid = %s",
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+            "AND classid = %s AND pid = pg_backend_pid()",
             [int(Lock.SERIES_HOUR)],
         )
         assert cursor.fetchone() == (LOCKED_HOURS,)

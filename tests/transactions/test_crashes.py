@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -22,7 +21,13 @@ from django.db import OperationalError, connection, connections, transaction
 from elections.models import Constituency
 from metrics.models import HourlyStats
 from metrics.services import HourlyStatsService
-from tests.beside import DEADLINE_SECONDS, beside, wait_until, waiting_sessions
+from tests.beside import (
+    DEADLINE_SECONDS,
+    beside,
+    stand_still,
+    wait_until,
+    waiting_sessions,
+)
 from tests.oracle import recount
 from tests.tables import hourly_table, parse_table, totals_table
 from tests.transactions.conftest import (
@@ -413,13 +418,6 @@ def terminate():
     pid = connection.connection.info.backend_pid
     with psycopg.connect(**connection.get_connection_params()) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-
-
-def stand_still():
-    """Do nothing in an open transaction until the server ends the session."""
-    raw = connection.connection
-    raw.execute("SET idle_in_transaction_session_timeout = 1")
-    assert select.select([raw.fileno()], [], [], DEADLINE_SECONDS)[0]
 
 
 @pytest.mark.parametrize(("lose", "least"), [(terminate, 20), (stand_still, 10)])

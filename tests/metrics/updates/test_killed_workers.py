@@ -1,14 +1,14 @@
 """Workers that are killed, or slow, lose no update and keep none."""
 
-import select
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from elections.models import Constituency
 from metrics.models import MetricsUpdate, UpdateStatus
 from metrics.services.updates import LeaseLost, claims, handlers
+from tests.beside import stand_still
 from tests.metrics.updates.queue import NOW, SERVICE, ask, process, statuses
 
 
@@ -52,9 +52,7 @@ class TestKilledWorkers:
 
         def stand_still_once(update, now):
             if not tried:
-                raw = connection.connection
-                raw.execute("SET idle_in_transaction_session_timeout = 1")
-                select.select([raw.fileno()], [], [])
+                stand_still()
             tried.append(update.scope)
             Constituency.objects.count()
 
